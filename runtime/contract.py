@@ -1,0 +1,221 @@
+"""The one model that both sides share: who may use what, under which guards, at what price.
+
+The operator's side writes it (``config`` builds a :class:`Policies` from a stack file and delivers it as
+``policies.json``); the runtime reads it. :func:`resolve` is the only place where a role, a department and a
+person's or agent's own settings are combined, so ``praxis explain``, the custodian and the hooks cannot disagree.
+
+Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+"""A name that is safe in host names, container names and claims: lower case, digits and dashes."""
+
+Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+"""An amount in US dollars, exact (never a float: budgets are compared and summed)."""
+
+
+class Model(BaseModel):
+    """Base of every contract model: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kind(StrEnum):
+    """What a subject is. People and agents are governed by the same rules."""
+
+    PERSON = "person"
+    AGENT = "agent"
+
+
+class GuardAction(StrEnum):
+    """What a guard does with a finding."""
+
+    ALLOW = "allow"
+    MASK = "mask"
+    BLOCK = "block"
+
+
+GuardCategory = Literal["credential", "card", "iban", "ssn", "email", "phone"]
+"""What the input guard can find."""
+
+CATEGORIES: tuple[GuardCategory, ...] = ("credential", "card", "iban", "ssn", "email", "phone")
+
+_SEVERITY = {GuardAction.ALLOW: 0, GuardAction.MASK: 1, GuardAction.BLOCK: 2}
+
+
+class GuardPolicy(Model):
+    """What happens to each category of finding in what a subject sends. The defaults are the safe ones."""
+
+    credential: GuardAction = GuardAction.BLOCK
+    card: GuardAction = GuardAction.MASK
+    iban: GuardAction = GuardAction.MASK
+    ssn: GuardAction = GuardAction.MASK
+    email: GuardAction = GuardAction.ALLOW
+    phone: GuardAction = GuardAction.ALLOW
+
+    def action(self, category: GuardCategory) -> GuardAction:
+        """The action for ``category``."""
+        action: GuardAction = getattr(self, category)
+        return action
+
+    def stricter(self, other: GuardPolicy) -> GuardPolicy:
+        """Category by category the more severe action of the two."""
+        return GuardPolicy(
+            **{c: max(self.action(c), other.action(c), key=_SEVERITY.__getitem__) for c in CATEGORIES}
+        )
+
+
+class Limits(Model):
+    """How fast a subject may go. ``None`` means no limit of that kind."""
+
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    concurrent_requests: Annotated[int, Field(ge=1)] | None = None
+
+    def narrowed(self, other: Limits) -> Limits:
+        """The smaller of the two, limit by limit."""
+        return Limits(
+            requests_per_minute=_smaller(self.requests_per_minute, other.requests_per_minute),
+            tokens_per_minute=_smaller(self.tokens_per_minute, other.tokens_per_minute),
+            concurrent_requests=_smaller(self.concurrent_requests, other.concurrent_requests),
+        )
+
+
+class Budget(Model):
+    """What a subject may spend in one period; at ``usd`` further requests are refused with 429."""
+
+    usd: Usd
+    period: Literal["day", "week", "month"] = "month"
+
+
+class Price(Model):
+    """What a model costs, in USD per million tokens."""
+
+    input: Usd
+    output: Usd
+
+    def cost(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """USD for one request, unrounded."""
+        return (self.input * input_tokens + self.output * output_tokens) / Decimal(1_000_000)
+
+
+class Role(Model):
+    """What everybody with this role may do."""
+
+    models: tuple[str, ...]
+    guards: GuardPolicy = GuardPolicy()
+    limits: Limits = Limits()
+    budget: Budget
+
+
+class Narrowing(Model):
+    """What a department, a person or an agent may set: it narrows the role, it never widens it."""
+
+    models: tuple[str, ...] | None = None
+    guards: GuardPolicy | None = None
+    limits: Limits | None = None
+    budget: Budget | None = None
+
+
+class Policies(Model):
+    """Everything that the runtime needs to decide about a request, for one stack.
+
+    ``models`` maps the public model name to its price. ``subjects`` maps a declared name to what that one
+    person or agent narrows; a subject that is not declared here (a person from a federated directory) simply
+    has its role's and its department's policy.
+    """
+
+    stack: Slug
+    environment: Literal["demo", "production"]
+    models: dict[str, Price]
+    roles: dict[Slug, Role]
+    departments: dict[Slug, Narrowing]
+    subjects: dict[Slug, Narrowing] = {}
+
+
+class EffectivePolicy(Model):
+    """What one subject may do after role, department and own settings have been combined."""
+
+    role: Slug
+    department: Slug
+    models: tuple[str, ...]
+    guards: GuardPolicy
+    limits: Limits
+    budget: Budget
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON: the policy's identity in assertions and records."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class PolicyError(Exception):
+    """A subject has no usable policy: its role or department is not declared in this stack."""
+
+
+def resolve(policies: Policies, *, role: str, department: str, subject: str) -> EffectivePolicy:
+    """The effective policy of a subject.
+
+    Models are intersected, limits and budgets take the smaller value, guards the stricter action: a
+    narrowing that tries to widen has no effect at run time (``config`` refuses it before that).
+
+    Raises:
+        PolicyError: role or department is not declared.
+    """
+    base = policies.roles.get(role)
+    if base is None:
+        raise PolicyError(f"role '{role}' is not declared in stack '{policies.stack}'")
+    if department not in policies.departments:
+        raise PolicyError(f"department '{department}' is not declared in stack '{policies.stack}'")
+    result = EffectivePolicy(
+        role=role,
+        department=department,
+        models=base.models,
+        guards=base.guards,
+        limits=base.limits,
+        budget=base.budget,
+    )
+    for narrowing in (policies.departments[department], policies.subjects.get(subject)):
+        if narrowing is not None:
+            result = _narrow(result, narrowing)
+    return result
+
+
+def pick_role(policies: Policies, claimed: Iterable[str]) -> str | None:
+    """The declared role among the claimed ones; the first in the order of the stack file when there are several."""
+    names = set(claimed)
+    return next((role for role in policies.roles if role in names), None)
+
+
+def _narrow(policy: EffectivePolicy, by: Narrowing) -> EffectivePolicy:
+    update: Mapping[str, object] = {
+        "models": policy.models
+        if by.models is None
+        else tuple(m for m in policy.models if m in set(by.models)),
+        "guards": policy.guards if by.guards is None else policy.guards.stricter(by.guards),
+        "limits": policy.limits if by.limits is None else policy.limits.narrowed(by.limits),
+        "budget": policy.budget if by.budget is None else _smaller_budget(policy.budget, by.budget),
+    }
+    return policy.model_copy(update=update)
+
+
+_DAYS = {"day": 1, "week": 7, "month": 30}
+
+
+def _smaller_budget(a: Budget, b: Budget) -> Budget:
+    """The one that allows less per day; budgets of different periods are compared by their daily rate."""
+    return min(a, b, key=lambda budget: budget.usd / _DAYS[budget.period])
+
+
+def _smaller(a: int | None, b: int | None) -> int | None:
+    values = [value for value in (a, b) if value is not None]
+    return min(values, default=None)
