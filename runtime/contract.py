@@ -44,13 +44,16 @@ class GuardAction(StrEnum):
     MASK = "mask"
     BLOCK = "block"
 
+    @property
+    def severity(self) -> int:
+        """0 for ``allow``, 1 for ``mask``, 2 for ``block``."""
+        return list(GuardAction).index(self)
+
 
 GuardCategory = Literal["credential", "card", "iban", "ssn", "email", "phone"]
 """What the input guard can find."""
 
 CATEGORIES: tuple[GuardCategory, ...] = ("credential", "card", "iban", "ssn", "email", "phone")
-
-_SEVERITY = {GuardAction.ALLOW: 0, GuardAction.MASK: 1, GuardAction.BLOCK: 2}
 
 
 class GuardPolicy(Model):
@@ -70,9 +73,7 @@ class GuardPolicy(Model):
 
     def stricter(self, other: GuardPolicy) -> GuardPolicy:
         """Category by category the more severe action of the two."""
-        return GuardPolicy(
-            **{c: max(self.action(c), other.action(c), key=_SEVERITY.__getitem__) for c in CATEGORIES}
-        )
+        return GuardPolicy(**{c: max(self.action(c), other.action(c), key=lambda a: a.severity) for c in CATEGORIES})
 
 
 class Limits(Model):
@@ -96,6 +97,11 @@ class Budget(Model):
 
     usd: Usd
     period: Literal["day", "week", "month"] = "month"
+
+    @property
+    def usd_per_day(self) -> Decimal:
+        """The daily rate, by which budgets of different periods are compared (a month counts 30 days)."""
+        return self.usd / {"day": 1, "week": 7, "month": 30}[self.period]
 
 
 class Price(Model):
@@ -140,7 +146,7 @@ class Policies(Model):
     models: dict[str, Price]
     roles: dict[Slug, Role]
     departments: dict[Slug, Narrowing]
-    subjects: dict[Slug, Narrowing] = {}
+    subjects: dict[Slug, Narrowing] = Field(default_factory=dict)
 
 
 class EffectivePolicy(Model):
@@ -198,9 +204,7 @@ def pick_role(policies: Policies, claimed: Iterable[str]) -> str | None:
 
 def _narrow(policy: EffectivePolicy, by: Narrowing) -> EffectivePolicy:
     update: Mapping[str, object] = {
-        "models": policy.models
-        if by.models is None
-        else tuple(m for m in policy.models if m in set(by.models)),
+        "models": policy.models if by.models is None else tuple(m for m in policy.models if m in set(by.models)),
         "guards": policy.guards if by.guards is None else policy.guards.stricter(by.guards),
         "limits": policy.limits if by.limits is None else policy.limits.narrowed(by.limits),
         "budget": policy.budget if by.budget is None else _smaller_budget(policy.budget, by.budget),
@@ -208,12 +212,8 @@ def _narrow(policy: EffectivePolicy, by: Narrowing) -> EffectivePolicy:
     return policy.model_copy(update=update)
 
 
-_DAYS = {"day": 1, "week": 7, "month": 30}
-
-
 def _smaller_budget(a: Budget, b: Budget) -> Budget:
-    """The one that allows less per day; budgets of different periods are compared by their daily rate."""
-    return min(a, b, key=lambda budget: budget.usd / _DAYS[budget.period])
+    return min(a, b, key=lambda budget: budget.usd_per_day)
 
 
 def _smaller(a: int | None, b: int | None) -> int | None:

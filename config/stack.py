@@ -1,0 +1,191 @@
+"""The stack file: what an operator declares. Every field is documented where it stands; defaults are the safe ones.
+
+The models are checked in two steps: Pydantic checks shapes and ranges, :meth:`Stack.references` checks that every
+name that is used is declared and that nothing widens a role. :func:`config.load.load_stack` turns both into messages
+that name file, line and key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from config.yaml import KeyPath
+from runtime.contract import (
+    CATEGORIES,
+    Limits,
+    Model,
+    Narrowing,
+    Policies,
+    Price,
+    Role,
+    Slug,
+)
+
+SecretReference = Annotated[str, StringConstraints(pattern=r"^secret://[a-z][a-z0-9-]{0,60}$")]
+"""The only way to name a secret in a stack file; its value is set by ``praxis secrets set``."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}$")]
+
+
+class Edge(Model):
+    """The one door. All three ports listen on loopback only on the ``docker`` target."""
+
+    http_port: Port = 8080
+    https_port: Port = 8443
+    admin_port: Port = 8090
+    requests_per_second: Annotated[int, Field(ge=1)] = 100
+    """Per client address, on average; twice as many may come in a burst."""
+    max_request_mib: Annotated[int, Field(ge=1, le=512)] = 32
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Edge:
+        if len({self.http_port, self.https_port, self.admin_port}) < 3:
+            raise ValueError("http_port, https_port and admin_port must differ")
+        return self
+
+
+class ServedModel(Model):
+    """One model that the gateway offers under its own name."""
+
+    provider: Literal["local", "anthropic", "openai", "azure", "gemini", "mistral", "groq", "openrouter"]
+    model: str | None = None
+    """The provider's own name for it; default: the same name. Not for ``local``."""
+    api_key: SecretReference | None = None
+    api_base: str | None = None
+    price_usd_per_million_tokens: Price
+    """What the ledger counts. For a local model it is notional: it makes budgets and reports meaningful."""
+
+    @model_validator(mode="after")
+    def _key(self) -> ServedModel:
+        if self.provider == "local" and (self.api_key or self.api_base or self.model):
+            raise ValueError("a local model takes no api_key, api_base or model: it runs in the stack")
+        if self.provider != "local" and self.api_key is None:
+            raise ValueError(f"api_key is missing: provider '{self.provider}' needs a secret://name")
+        return self
+
+
+class Subject(Narrowing):
+    """What people and agents have in common: one role, one department, and what narrows them further."""
+
+    role: Slug
+    department: Slug
+
+    def narrowing(self) -> Narrowing:
+        """The part that narrows the role."""
+        return Narrowing(models=self.models, guards=self.guards, limits=self.limits, budget=self.budget)
+
+
+class Person(Subject):
+    """A person that the stack itself creates. With federation, people come from the directory instead."""
+
+    email: Address
+    given_name: str
+    family_name: str
+
+
+class Agent(Subject):
+    """A program that acts for the company: a service account under the same rules as a person."""
+
+    description: str = ""
+
+
+class Observability(Model):
+    """Where traces go. ``auto`` takes Langfuse where it can run and MLflow elsewhere, and says why."""
+
+    store: Literal["auto", "mlflow", "langfuse"] = "auto"
+
+
+class Stack(Model):
+    """One gateway: everything that ``stacks/<name>.yaml`` may declare."""
+
+    environment: Literal["demo", "production"]
+    """``demo`` gives people generated passwords and a sign-in without a browser, marked in every record."""
+    target: Literal["docker"] = "docker"
+    supply: Literal["auto", "registries", "official"] = "auto"
+    edge: Edge = Edge()
+    observability: Observability = Observability()
+    models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
+    roles: Annotated[dict[Slug, Role], Field(min_length=1)]
+    departments: Annotated[dict[Slug, Narrowing], Field(min_length=1)]
+    people: dict[Slug, Person] = Field(default_factory=dict)
+    agents: dict[Slug, Agent] = Field(default_factory=dict)
+
+    def policies(self, name: str) -> Policies:
+        """What the runtime needs to know of this stack; ``name`` is the stack's name."""
+        return Policies(
+            stack=name,
+            environment=self.environment,
+            models={key: model.price_usd_per_million_tokens for key, model in self.models.items()},
+            roles=self.roles,
+            departments=self.departments,
+            subjects={key: subject.narrowing() for key, subject in self.subjects().items()},
+        )
+
+    def subjects(self) -> dict[str, Person | Agent]:
+        """People and agents by name."""
+        return {**self.people, **self.agents}
+
+    def secret_names(self) -> list[str]:
+        """Names of the secrets that this file refers to and that an operator must set, sorted."""
+        references = {model.api_key for model in self.models.values() if model.api_key}
+        return sorted(reference.removeprefix("secret://") for reference in references)
+
+    def references(self) -> Iterator[tuple[KeyPath, str]]:
+        """Every use of an undeclared name and every attempt to widen a role, as (key path, message)."""
+        for name, role in self.roles.items():
+            yield from self._models(("roles", name, "models"), role.models)
+        for name, narrowing in self.departments.items():
+            yield from self._models(("departments", name, "models"), narrowing.models or ())
+        for group, members in (("people", self.people), ("agents", self.agents)):
+            for name, subject in members.items():
+                yield from self._subject((group, name), subject)
+        for name in self.people.keys() & self.agents.keys():
+            yield ("agents", name), "is also a person's name; one name is one subject"
+
+    def _models(self, path: KeyPath, used: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+        for index, model in enumerate(used):
+            if model not in self.models:
+                yield (*path, index), f"no model '{model}'; {declared(self.models)}"
+
+    def _subject(self, path: KeyPath, subject: Subject) -> Iterator[tuple[KeyPath, str]]:
+        if subject.role not in self.roles:
+            yield (*path, "role"), f"no role '{subject.role}'; {declared(self.roles)}"
+        if subject.department not in self.departments:
+            yield (*path, "department"), f"no department '{subject.department}'; {declared(self.departments)}"
+        yield from self._models((*path, "models"), subject.models or ())
+        if subject.role in self.roles:
+            yield from widenings(path, self.roles[subject.role], subject)
+
+
+def widenings(path: KeyPath, role: Role, by: Narrowing) -> Iterator[tuple[KeyPath, str]]:
+    """Where ``by`` asks for more than ``role`` allows. It would have no effect, so it is refused."""
+    for index, model in enumerate(by.models or ()):
+        if model not in role.models:
+            yield (*path, "models", index), f"the role does not allow '{model}'; it allows: {listed(role.models)}"
+    if by.limits is not None:
+        for field in Limits.model_fields:
+            own, base = getattr(by.limits, field), getattr(role.limits, field)
+            if own is not None and base is not None and own > base:
+                yield (*path, "limits", field), f"{own} is more than the role allows ({base})"
+    if by.guards is not None:
+        for category in CATEGORIES:
+            own_action, base_action = by.guards.action(category), role.guards.action(category)
+            if category in by.guards.model_fields_set and own_action.severity < base_action.severity:
+                yield (*path, "guards", category), f"'{own_action}' is weaker than the role's '{base_action}'"
+    if by.budget is not None and by.budget.usd_per_day > role.budget.usd_per_day:
+        yield (*path, "budget"), f"more than the role's {role.budget.usd} USD per {role.budget.period}"
+
+
+def declared(names: Iterable[str]) -> str:
+    """``declared are: a, b`` for an error message."""
+    return f"declared are: {listed(names)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names joined for a message; a dash when there are none."""
+    return ", ".join(names) or "-"
