@@ -86,6 +86,8 @@ class Person(Subject):
     email: Address
     given_name: str
     family_name: str
+    auditor: bool = False
+    """May look at other people's traces in the trace store."""
 
 
 class Agent(Subject):

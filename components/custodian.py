@@ -1,0 +1,62 @@
+"""Across the layers, the custodian: verifies callers at the edge, keeps the ledger and the records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.identity import ISSUER_INSIDE, issuer
+from components.realm import AUDIENCE, DEMO_CLIENT
+from components.spec import ServiceSpec, http_probe
+from components.target import Target
+from config.stack import Stack
+
+SECRETS = (
+    "custodian-db-password",
+    "litellm-master-key",
+    "litellm-subject-seed",
+    "assertion-private-key",
+    "custodian-record-token",
+    "custodian-admin-token",
+)
+
+
+def custodian(stack: Stack, name: str) -> ServiceSpec:
+    """The custodian. ``name`` is the stack's name."""
+    return ServiceSpec(
+        name="custodian",
+        image="runtime",
+        uid=61008,
+        memory_mib=128,
+        networks=("front", "data"),
+        command=("runtime.custodian",),
+        secrets={secret: f"${{{secret}}}" for secret in SECRETS},
+        config_files={"policies.json": stack.policies(name).model_dump_json(indent=1)},
+        env={
+            "PRAXIS_ISSUER": issuer(stack),
+            "PRAXIS_JWKS_URL": f"{ISSUER_INSIDE}/protocol/openid-connect/certs",
+            "PRAXIS_AUDIENCE": AUDIENCE,
+            "PRAXIS_DEMO_CLIENT": DEMO_CLIENT if stack.environment == "demo" else "",
+        },
+        probe=http_probe(8100, "/healthz"),
+        needs=("postgres", "litellm"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustodianArgs:
+    """``realm``: whose tokens the custodian verifies; it is ready only when the realm's keys can be fetched."""
+
+    target: Target
+    service: ServiceSpec
+    realm: pulumi.Resource
+
+
+class Custodian(pulumi.ComponentResource):
+    """The custodian. Makes one service."""
+
+    def __init__(self, name: str, args: CustodianArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:custodian:Custodian", name, None, opts)
+        args.target.service(args.service, self, after=[args.realm])
+        self.register_outputs({})

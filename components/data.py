@@ -1,0 +1,62 @@
+"""Under all layers: PostgreSQL (one database and one role per part) and Redis (shared limits and counters)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.spec import ServiceSpec, VolumeMount, tcp_probe
+from components.target import Target
+
+DATABASES = ("keycloak", "litellm", "mlflow", "custodian")
+"""One database a part; its role has the same name and its password the secret ``<name>-db-password``."""
+
+
+def postgres() -> ServiceSpec:
+    """The one database server."""
+    return ServiceSpec(
+        name="postgres",
+        image="postgres",
+        uid=61001,
+        memory_mib=288,
+        networks=("data",),
+        secrets={name: f"${{{name}}}" for name in ("postgres-password", *(f"{d}-db-password" for d in DATABASES))},
+        config_files={"databases": "".join(f"{name}\n" for name in DATABASES)},
+        volumes=(VolumeMount(volume="postgres", path="/var/lib/postgresql/data"),),
+        probe=tcp_probe(5432),
+        # A smart shutdown would wait for clients; give the fast one time to write its checkpoint.
+        stop_grace_s=30,
+    )
+
+
+def redis() -> ServiceSpec:
+    """Counters that all workers share. Nothing in it has to survive a restart, so it writes nothing."""
+    return ServiceSpec(
+        name="redis",
+        image="redis",
+        uid=61002,
+        memory_mib=48,
+        networks=("data",),
+        secrets={"users.acl": "user default on >${redis-password} ~* &* +@all -@admin -@dangerous +info +client\n"},
+        probe=tcp_probe(6379),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataArgs:
+    """``services``: the specs of this layer, out of the stack's blueprint."""
+
+    target: Target
+    services: Sequence[ServiceSpec]
+
+
+class Data(pulumi.ComponentResource):
+    """PostgreSQL and Redis. Makes one service for each spec in ``args.services``."""
+
+    def __init__(self, name: str, args: DataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:data:Data", name, None, opts)
+        for spec in args.services:
+            args.target.service(spec, self)
+        self.register_outputs({})

@@ -1,0 +1,185 @@
+"""Layer 1, the edge: Traefik. TLS, limits, and an allow-list of routes; whatever is not listed is refused.
+
+The only published ports. Routes come from files alone, so no container ever sees the Docker socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import yaml
+
+from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, ServiceSpec, http_probe
+from components.target import Target
+from config.stack import Edge as EdgeSettings
+
+HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
+"""Ports inside the container; which host ports they become is the stack file's choice."""
+
+API_ROUTES: tuple[tuple[str, str], ...] = (
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/messages"),
+    ("GET", "/v1/models"),
+)
+"""What a client may call on LiteLLM, each as an exact path: ``PathPrefix`` ignores segment ends in Traefik."""
+
+HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Assertion", "Traceparent")
+"""Headers that the custodian decides. Traefik deletes the client's own and sets what the custodian returned."""
+
+
+def edge(settings: EdgeSettings) -> ServiceSpec:
+    """Traefik with its routes."""
+    return ServiceSpec(
+        name="edge",
+        image="traefik",
+        uid=61009,
+        memory_mib=144,
+        networks=("public", "front"),
+        secrets={"tls.crt": "${edge-tls-cert}", "tls.key": "${edge-tls-key}"},
+        config_files={
+            "traefik.yaml": yaml.safe_dump(_static(), sort_keys=False),
+            "dynamic/routes.yaml": yaml.safe_dump(_dynamic(settings), sort_keys=False),
+        },
+        ports=(
+            PublishedPort(name="http", container_port=HTTP, host_port=settings.http_port),
+            PublishedPort(name="https", container_port=HTTPS, host_port=settings.https_port),
+            PublishedPort(name="admin", container_port=ADMIN, host_port=settings.admin_port),
+        ),
+        env={"GOMEMLIMIT": "115MiB"},
+        probe=http_probe(PING, "/ping"),
+    )
+
+
+def _static() -> dict[str, Any]:
+    return {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        "entryPoints": {
+            "http": {"address": f":{HTTP}"},
+            "https": {"address": f":{HTTPS}", "http": {"tls": {}}},
+            "admin": {"address": f":{ADMIN}"},
+            "ping": {"address": f"127.0.0.1:{PING}"},
+        },
+        "ping": {"entryPoint": "ping"},
+        "providers": {"file": {"directory": f"{CONFIG_FOLDER}/dynamic", "watch": False}},
+        "log": {"level": "INFO", "format": "json"},
+        # No request header is ever logged: that is where credentials are.
+        "accessLog": {"format": "json", "fields": {"headers": {"defaultMode": "drop"}}},
+    }
+
+
+def _dynamic(settings: EdgeSettings) -> dict[str, Any]:
+    return {
+        "tls": {
+            "stores": {
+                "default": {
+                    "defaultCertificate": {
+                        "certFile": f"{SECRETS_FOLDER}/tls.crt",
+                        "keyFile": f"{SECRETS_FOLDER}/tls.key",
+                    }
+                }
+            }
+        },
+        "http": {
+            "routers": {**_public_routers(), **_admin_routers()},
+            "middlewares": _middlewares(settings),
+            "services": {
+                name: {"loadBalancer": {"servers": [{"url": f"http://{name}:{port}"}]}}
+                for name, port in (
+                    ("custodian", 8100),
+                    ("litellm", 4000),
+                    ("keycloak", 8080),
+                    ("mlflow", 5000),
+                    ("sso", 4180),
+                )
+            },
+        },
+    }
+
+
+def _router(rule: str, service: str, *middlewares: str, priority: int, entry: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "service": service,
+        "middlewares": list(middlewares),
+        "priority": priority,
+        "entryPoints": list(entry),
+    }
+
+
+def _public_routers() -> dict[str, Any]:
+    def public(rule: str, service: str, *middlewares: str, priority: int) -> dict[str, Any]:
+        return _router(rule, service, "clean", "rate", *middlewares, priority=priority, entry=("http", "https"))
+
+    allowed = " || ".join(f"(Method(`{method}`) && Path(`{path}`))" for method, path in API_ROUTES)
+    return {
+        "api": public(allowed, "litellm", "unreachable", "authenticate", priority=100),
+        "keys": public("Method(`POST`) && Path(`/me/keys`)", "custodian", "unreachable", priority=100),
+        "refuse": public("PathPrefix(`/`)", "custodian", "refuse", priority=1),
+        "id": public(
+            "Host(`id.localhost`) && (PathPrefix(`/realms/praxis/`) || PathPrefix(`/resources/`))",
+            "keycloak",
+            priority=300,
+        ),
+        "traces": public("Host(`traces.localhost`)", "mlflow", "sign-in", priority=200),
+        "traces-sign-in": public("Host(`traces.localhost`) && PathPrefix(`/oauth2/`)", "sso", priority=300),
+        # Nothing else on the consoles' host names, so an API path there is not a way around their sign-in.
+        "id-refuse": public("Host(`id.localhost`)", "custodian", "refuse", priority=200),
+    }
+
+
+def _admin_routers() -> dict[str, Any]:
+    """The operator's way in: loopback only, and each part still asks for its own credential."""
+
+    def admin(rule: str, service: str, *middlewares: str) -> dict[str, Any]:
+        return _router(rule, service, "clean", *middlewares, priority=100, entry=("admin",))
+
+    keycloak = " || ".join(f"PathPrefix(`/{part}/`)" for part in ("realms", "admin", "resources"))
+    return {
+        "admin-keycloak": admin(keycloak, "keycloak"),
+        "admin-litellm": admin("PathPrefix(`/litellm/`)", "litellm", "strip-litellm"),
+        "admin-custodian": admin("PathPrefix(`/custodian/`)", "custodian", "strip-custodian"),
+    }
+
+
+def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
+    return {
+        # What a client says about itself is never believed.
+        "clean": {"headers": {"customRequestHeaders": {"X-Praxis-Assertion": "", "Traceparent": "", "Tracestate": ""}}},
+        "rate": {
+            "rateLimit": {"average": settings.requests_per_second, "burst": 2 * settings.requests_per_second},
+        },
+        "authenticate": {
+            "forwardAuth": {
+                "address": "http://custodian:8100/auth",
+                "authResponseHeaders": list(HANDED_ON),
+                "trustForwardHeader": False,
+            }
+        },
+        # LiteLLM itself never answers 502 or 504, so these are the edge's own words: say them in the caller's dialect.
+        "unreachable": {
+            "errors": {"status": ["502", "504"], "service": "custodian", "query": "/errors/{status}?url={url}"}
+        },
+        "refuse": {"replacePath": {"path": "/refuse"}},
+        "sign-in": {"forwardAuth": {"address": "http://sso:4180/", "trustForwardHeader": False}},
+        "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
+        "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeArgs:
+    """``service``: the edge's spec, out of the stack's blueprint."""
+
+    target: Target
+    service: ServiceSpec
+
+
+class Edge(pulumi.ComponentResource):
+    """The edge. Makes one service."""
+
+    def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:edge:Edge", name, None, opts)
+        args.target.service(args.service, self)
+        self.register_outputs({})

@@ -1,0 +1,120 @@
+"""Layer 3, the gateway: LiteLLM with our hooks (which are layer 5, the guardrails), and the local model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import yaml
+
+from components.spec import NetworkName, ServiceSpec, http_probe
+from components.target import Target
+from config.stack import ServedModel, Stack
+
+
+def litellm(stack: Stack, name: str) -> ServiceSpec:
+    """LiteLLM, its database engine and the hooks: guards, records, telemetry. ``name`` is the stack's name."""
+    remote = [model for model in stack.models.values() if model.provider != "local"]
+    networks: tuple[NetworkName, ...] = ("front", "data", "models", "telemetry")
+    keys = {secret: f"${{{secret}}}" for secret in stack.secret_names()}
+    own = ("litellm-master-key", "litellm-salt-key", "litellm-db-password", "redis-password", "assertion-public-key")
+    return ServiceSpec(
+        name="litellm",
+        image="litellm",
+        uid=61004,
+        memory_mib=1216,
+        networks=(*networks, "providers") if remote else networks,
+        secrets={**{secret: f"${{{secret}}}" for secret in (*own, "custodian-record-token")}, **keys},
+        config_files={
+            "litellm.yaml": yaml.safe_dump(_litellm(stack), sort_keys=False),
+            "policies.json": stack.policies(name).model_dump_json(indent=1),
+        },
+        env={"PRAXIS_MAX_REQUEST_MIB": str(stack.edge.max_request_mib)},
+        probe=http_probe(4000, "/health/readiness", start_period_s=240),
+        tmp_mib=128,
+        needs=("postgres", "redis", "collector", *(["model"] if len(remote) < len(stack.models) else [])),
+        stop_grace_s=30,
+    )
+
+
+def _litellm(stack: Stack) -> dict[str, Any]:
+    return {
+        "model_list": [_model(name, model) for name, model in stack.models.items()],
+        "general_settings": {
+            "master_key": "os.environ/LITELLM_MASTER_KEY",
+            "database_url": "os.environ/DATABASE_URL",
+            "database_connection_pool_limit": 5,
+            "proxy_batch_write_at": 10,
+            "disable_error_logs": True,
+            # Prompts belong into the trace store, after the guards; never into LiteLLM's own tables.
+            "store_prompts_in_spend_logs": False,
+        },
+        "litellm_settings": {
+            "use_chat_completions_url_for_anthropic_messages": True,
+            "drop_params": True,
+            "request_timeout": 600,
+            "num_retries": 0,
+            "callbacks": ["runtime.hooks.callbacks.praxis"],
+        },
+        "router_settings": {"routing_strategy": "simple-shuffle", "disable_cooldowns": True},
+    }
+
+
+def _model(name: str, model: ServedModel) -> dict[str, Any]:
+    price = model.price_usd_per_million_tokens
+    params: dict[str, Any] = {
+        "input_cost_per_token": float(price.input) / 1e6,
+        "output_cost_per_token": float(price.output) / 1e6,
+    }
+    if model.provider == "local":
+        # The model listens on a network that only LiteLLM shares; the client library insists on some key.
+        params |= {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
+    else:
+        secret = str(model.api_key).removeprefix("secret://")
+        params |= {"model": f"{model.provider}/{model.model or name}", "api_key": f"os.environ/{variable(secret)}"}
+        if model.api_base is not None:
+            params["api_base"] = model.api_base
+    return {"model_name": name, "litellm_params": params}
+
+
+def variable(secret: str) -> str:
+    """The environment variable under which LiteLLM's own process knows a secret; it exists in that process alone."""
+    return "PRAXIS_SECRET_" + secret.upper().replace("-", "_")
+
+
+def local_model(stack: Stack) -> tuple[ServiceSpec, ...]:
+    """llama.cpp with SmolLM2-135M-Instruct, when the stack has a local model."""
+    names = [name for name, model in stack.models.items() if model.provider == "local"]
+    if not names:
+        return ()
+    return (
+        ServiceSpec(
+            name="model",
+            image="model",
+            uid=61007,
+            memory_mib=384,
+            networks=("models",),
+            env={"MODEL_ALIAS": names[0], "N_CTX": "8192", "N_PARALLEL": "2"},
+            probe=http_probe(8080, "/health"),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayArgs:
+    """``services``: the specs of this layer, out of the stack's blueprint."""
+
+    target: Target
+    services: Sequence[ServiceSpec]
+
+
+class Gateway(pulumi.ComponentResource):
+    """LiteLLM and the local model. Makes one service for each spec in ``args.services``."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:gateway:Gateway", name, None, opts)
+        for spec in args.services:
+            args.target.service(spec, self)
+        self.register_outputs({})

@@ -1,0 +1,100 @@
+"""Layer 2, identity: Keycloak itself. What is inside its realm stands in :mod:`components.realm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_keycloak as keycloak
+
+from components.realm import REALM, Realm, RealmArgs, Secret
+from components.spec import SECRETS_FOLDER, ServiceSpec, http_probe
+from components.target import Target
+from config.stack import Stack
+
+ISSUER_INSIDE = f"http://keycloak:8080/realms/{REALM}"
+"""The realm as the other services reach it; tokens name :func:`issuer` all the same."""
+
+
+def public_url(stack: Stack, host: str) -> str:
+    """Where a browser finds a console. Browsers resolve ``*.localhost`` by themselves (RFC 6761)."""
+    return f"http://{host}.localhost:{stack.edge.http_port}"
+
+
+def issuer(stack: Stack) -> str:
+    """The ``iss`` claim of the realm's tokens."""
+    return f"{public_url(stack, 'id')}/realms/{REALM}"
+
+
+def server(stack: Stack) -> ServiceSpec:
+    """Keycloak. Its settings hold its database password, so the whole file is delivered as a secret."""
+    settings = {
+        "db-url": "jdbc:postgresql://postgres:5432/keycloak",
+        "db-username": "keycloak",
+        "db-password": "${keycloak-db-password}",
+        "db-pool-initial-size": "1",
+        "db-pool-min-size": "1",
+        "db-pool-max-size": "10",
+        "bootstrap-admin-username": "admin",
+        "bootstrap-admin-password": "${keycloak-admin-password}",
+        "hostname": public_url(stack, "id"),
+        "hostname-backchannel-dynamic": "true",
+        "http-enabled": "true",
+        "proxy-headers": "xforwarded",
+        "cache": "local",
+        "log": "console",
+        "log-level": "warn",
+    }
+    return ServiceSpec(
+        name="keycloak",
+        image="keycloak",
+        uid=61003,
+        memory_mib=576,
+        networks=("front", "data"),
+        secrets={"keycloak.conf": "".join(f"{key}={value}\n" for key, value in settings.items())},
+        env={"PRAXIS_CONFIG": f"{SECRETS_FOLDER}/keycloak.conf"},
+        probe=http_probe(9000, "/health/ready", start_period_s=240),
+        tmp_mib=64,
+        needs=("postgres",),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityArgs:
+    """``service``: Keycloak's spec; ``secret`` gives passwords and client secrets by name."""
+
+    target: Target
+    stack: Stack
+    service: ServiceSpec
+    secret: Secret
+
+
+class Identity(pulumi.ComponentResource):
+    """Layer 2. Makes Keycloak's service, a ``keycloak.Provider`` for its admin API, and a :class:`Realm`."""
+
+    realm: Realm
+
+    def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:identity:Identity", name, None, opts)
+        args.target.service(args.service, self)
+        provider = keycloak.Provider(
+            f"{name}-admin",
+            # Unknown until the server is ready, so a first preview asks nothing of a server that is not there yet.
+            url=args.target.reach("keycloak"),
+            client_id="admin-cli",
+            username="admin",
+            password=args.secret("keycloak-admin-password"),
+            initial_login=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.realm = Realm(
+            f"{name}-praxis",
+            RealmArgs(
+                stack=args.stack,
+                secret=args.secret,
+                consoles=(public_url(args.stack, "traces"),),
+                provider=provider,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

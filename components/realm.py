@@ -1,0 +1,240 @@
+"""The realm as code: roles, departments, people, agents and clients of one stack, inside a running Keycloak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_keycloak as keycloak
+
+from config.stack import Agent, Person, Stack, Subject
+
+REALM = "praxis"
+AUDIENCE = "praxis-gateway"
+"""Audience of every token that the gateway accepts."""
+CLI_CLIENT = "praxis-cli"
+"""Public client of the command line: the device flow (RFC 8628)."""
+DEMO_CLIENT = "praxis-demo-cli"
+"""Exists in ``environment: demo`` alone: sign-in with a generated password, marked as demo in every record."""
+SSO_CLIENT = "praxis-consoles"
+AUDITOR = "praxis-auditor"
+"""The realm role that may look at other people's traces."""
+
+# What Keycloak gives a client by default, and ours; the list is written out because it is set as a whole.
+SCOPES = ("acr", "basic", "email", "profile", "roles", "web-origins", "praxis")
+
+Secret = Callable[[str], pulumi.Output[str]]
+"""Looks a secret up by its name in the store; the value is marked secret."""
+
+
+def agent_client(name: str) -> str:
+    """Client id of an agent's service account."""
+    return f"agent-{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealmArgs:
+    """``hosts``: base URLs of the consoles, for redirects after sign-in."""
+
+    stack: Stack
+    secret: Secret
+    consoles: tuple[str, ...]
+    provider: keycloak.Provider
+
+
+class Realm(pulumi.ComponentResource):
+    """Everything inside the realm.
+
+    Makes: a ``Realm``; a ``Role`` per role and one for auditors; a ``Group`` per department; a ``ClientScope`` with
+    three mappers (audience, roles, department); clients for the consoles and the command line; per person a ``User``,
+    ``UserRoles`` and ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
+    ``ClientDefaultScopes`` for every client.
+    """
+
+    def __init__(self, name: str, args: RealmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("praxis:identity:Realm", name, None, opts)
+        self._name = name
+        self._args = args
+        self._opts = pulumi.ResourceOptions(parent=self, provider=args.provider)
+        self._id = self._realm().id
+        self._scope = self._claims()
+        self._roles = {role: self._role(role) for role in (*args.stack.roles, AUDITOR)}
+        self._groups = {department: self._group(department) for department in args.stack.departments}
+        self._own_clients()
+        for person, settings in args.stack.people.items():
+            self._person(person, settings)
+        for agent, declared in args.stack.agents.items():
+            self._agent(agent, declared)
+        self.register_outputs({"realm": REALM})
+
+    def _realm(self) -> keycloak.Realm:
+        return keycloak.Realm(
+            f"{self._name}-realm",
+            realm=REALM,
+            display_name="Praxis",
+            enabled=True,
+            registration_allowed=False,
+            login_with_email_allowed=True,
+            ssl_required="external",
+            default_signature_algorithm="RS256",
+            access_token_lifespan="10m0s",
+            sso_session_idle_timeout="8h0m0s",
+            security_defenses=keycloak.RealmSecurityDefensesArgs(
+                brute_force_detection=keycloak.RealmSecurityDefensesBruteForceDetectionArgs(max_login_failures=10)
+            ),
+            opts=self._opts,
+        )
+
+    def _claims(self) -> keycloak.openid.ClientScope:
+        """The scope that puts audience, roles and department into every token, for people and agents alike."""
+        scope = keycloak.openid.ClientScope(
+            f"{self._name}-claims", realm_id=self._id, name="praxis", include_in_token_scope=False, opts=self._opts
+        )
+        keycloak.openid.AudienceProtocolMapper(
+            f"{self._name}-claims-audience",
+            realm_id=self._id,
+            client_scope_id=scope.id,
+            name="audience",
+            included_custom_audience=AUDIENCE,
+            add_to_id_token=False,
+            opts=self._opts,
+        )
+        keycloak.openid.UserRealmRoleProtocolMapper(
+            f"{self._name}-claims-roles",
+            realm_id=self._id,
+            client_scope_id=scope.id,
+            name="roles",
+            claim_name="roles",
+            multivalued=True,
+            opts=self._opts,
+        )
+        keycloak.openid.GroupMembershipProtocolMapper(
+            f"{self._name}-claims-department",
+            realm_id=self._id,
+            client_scope_id=scope.id,
+            name="department",
+            claim_name="department",
+            full_path=False,
+            opts=self._opts,
+        )
+        return scope
+
+    def _role(self, role: str) -> keycloak.Role:
+        return keycloak.Role(f"{self._name}-role-{role}", realm_id=self._id, name=role, opts=self._opts)
+
+    def _group(self, department: str) -> keycloak.Group:
+        return keycloak.Group(
+            f"{self._name}-department-{department}", realm_id=self._id, name=department, opts=self._opts
+        )
+
+    def _own_clients(self) -> None:
+        self._scopes(
+            SSO_CLIENT,
+            keycloak.openid.Client(
+                f"{self._name}-client-{SSO_CLIENT}",
+                realm_id=self._id,
+                client_id=SSO_CLIENT,
+                name="Praxis consoles",
+                access_type="CONFIDENTIAL",
+                client_secret=self._args.secret("sso-client-secret"),
+                standard_flow_enabled=True,
+                valid_redirect_uris=[f"{console}/oauth2/callback" for console in self._args.consoles],
+                pkce_code_challenge_method="S256",
+                opts=self._opts,
+            ),
+        )
+        self._scopes(
+            CLI_CLIENT,
+            keycloak.openid.Client(
+                f"{self._name}-client-{CLI_CLIENT}",
+                realm_id=self._id,
+                client_id=CLI_CLIENT,
+                name="Praxis command line",
+                access_type="PUBLIC",
+                oauth2_device_authorization_grant_enabled=True,
+                opts=self._opts,
+            ),
+        )
+        if self._args.stack.environment == "demo":
+            self._scopes(
+                DEMO_CLIENT,
+                keycloak.openid.Client(
+                    f"{self._name}-client-{DEMO_CLIENT}",
+                    realm_id=self._id,
+                    client_id=DEMO_CLIENT,
+                    name="Praxis demonstration",
+                    access_type="PUBLIC",
+                    direct_access_grants_enabled=True,
+                    opts=self._opts,
+                ),
+            )
+
+    def _scopes(self, name: str, client: keycloak.openid.Client) -> None:
+        keycloak.openid.ClientDefaultScopes(
+            f"{self._name}-scopes-{name}",
+            realm_id=self._id,
+            client_id=client.id,
+            # Names, not ids: Keycloak refuses a scope that does not exist, so ours has to be made first.
+            default_scopes=list(SCOPES),
+            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[self._scope])),
+        )
+
+    def _person(self, name: str, person: Person) -> None:
+        user = keycloak.User(
+            f"{self._name}-person-{name}",
+            realm_id=self._id,
+            username=name,
+            email=person.email,
+            email_verified=True,
+            first_name=person.given_name,
+            last_name=person.family_name,
+            enabled=True,
+            initial_password=(
+                keycloak.UserInitialPasswordArgs(value=self._args.secret(f"person-{name}-password"), temporary=False)
+                if self._args.stack.environment == "demo"
+                else None
+            ),
+            opts=self._opts,
+        )
+        roles = [person.role, *([AUDITOR] if person.auditor else [])]
+        keycloak.UserRoles(
+            f"{self._name}-person-{name}-roles",
+            realm_id=self._id,
+            user_id=user.id,
+            role_ids=[self._roles[role].id for role in roles],
+            exhaustive=False,
+            opts=self._opts,
+        )
+        self._member(f"person-{name}", user.id, person)
+
+    def _agent(self, name: str, agent: Agent) -> None:
+        client = keycloak.openid.Client(
+            f"{self._name}-agent-{name}",
+            realm_id=self._id,
+            client_id=agent_client(name),
+            name=name,
+            access_type="CONFIDENTIAL",
+            client_secret=self._args.secret(f"agent-{name}-client-secret"),
+            service_accounts_enabled=True,
+            opts=self._opts,
+        )
+        self._scopes(f"agent-{name}", client)
+        keycloak.openid.ClientServiceAccountRealmRole(
+            f"{self._name}-agent-{name}-role",
+            realm_id=self._id,
+            service_account_user_id=client.service_account_user_id,
+            role=self._roles[agent.role].name,
+            opts=self._opts,
+        )
+        self._member(f"agent-{name}", client.service_account_user_id, agent)
+
+    def _member(self, who: str, user_id: pulumi.Output[str], subject: Subject) -> None:
+        keycloak.UserGroups(
+            f"{self._name}-{who}-department",
+            realm_id=self._id,
+            user_id=user_id,
+            group_ids=[self._groups[subject.department].id],
+            exhaustive=True,
+            opts=self._opts,
+        )
