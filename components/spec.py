@@ -26,7 +26,7 @@ class Probe:
     """How a service says that it is ready: a command in its container that exits 0."""
 
     command: tuple[str, ...]
-    interval_s: int = 2
+    interval_s: int = 4
     timeout_s: int = 5
     start_period_s: int = 120
     """Failures within this time after the start do not count; the first success does."""
@@ -63,7 +63,7 @@ class ServiceSpec:
     memory_mib: int
     """Hard limit, with no swap beyond it."""
     networks: tuple[NetworkName, ...]
-    probe: Probe
+    probe: Probe | None = None
     command: tuple[str, ...] = ()
     """Arguments after the image's entry point; empty means the image's own."""
     env: Mapping[str, str] = field(default_factory=dict)
