@@ -1,0 +1,82 @@
+"""What runs of a stack, as Docker tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from docker.models.containers import Container
+
+from infra.cli.console import CommandError, Exit
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceStatus:
+    """One service as it runs. Memory in MiB, as the kernel counts it for the limit, without reclaimable cache."""
+
+    service: str
+    state: str
+    health: str
+    image: str
+    memory_mib: float
+    limit_mib: int
+    restarts: int
+
+    @property
+    def ready(self) -> bool:
+        """Running, and healthy where it has a health check."""
+        return self.state == "running" and self.health in ("healthy", "-")
+
+
+def connect() -> docker.DockerClient:
+    """A client of the Docker daemon.
+
+    Raises:
+        CommandError: it cannot be reached.
+    """
+    try:
+        client = docker.from_env(timeout=30)
+        client.ping()
+    except DockerException as error:
+        raise CommandError(
+            f"Docker cannot be reached: {error}", fix="./praxis doctor", code=Exit.UNREACHABLE
+        ) from None
+    return client
+
+
+def statuses(stack: str) -> list[ServiceStatus]:
+    """Every container of the stack, by service name."""
+    client = connect()
+    containers: Iterable[Container] = client.containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return sorted(pool.map(_status, containers), key=lambda status: status.service)
+
+
+def _status(container: Container) -> ServiceStatus:
+    attributes: dict[str, Any] = container.attrs
+    state = attributes["State"]
+    running = state["Status"] == "running"
+    return ServiceStatus(
+        service=container.labels.get("praxis.service", container.name or "?"),
+        state=state["Status"],
+        health=state.get("Health", {}).get("Status", "-"),
+        image=(container.image.tags or [str(container.image.short_id)])[0] if container.image else "?",
+        memory_mib=round(_used(container) / MIB, 1) if running else 0.0,
+        limit_mib=attributes["HostConfig"]["Memory"] // MIB,
+        restarts=attributes["RestartCount"],
+    )
+
+
+def _used(container: Container) -> int:
+    """Bytes in use. Page cache that the kernel can take back is not counted (as ``docker stats`` does)."""
+    stats: Any = container.stats(stream=False, one_shot=True)
+    memory = stats.get("memory_stats", {})
+    details = memory.get("stats", {})
+    cache = details.get("total_inactive_file", details.get("inactive_file", 0))
+    return max(0, int(memory.get("usage", 0)) - int(cache))

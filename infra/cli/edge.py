@@ -1,0 +1,116 @@
+"""The command line as a client of its own gateway: through the edge, on this machine's loopback."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from components.identity import issuer, public_url
+from components.realm import CLI_CLIENT, DEMO_CLIENT, agent_client
+from config.stack import Stack
+from infra.cli.console import CommandError, Exit, say
+from runtime.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """A credential of one subject. ``demo`` marks what only a demonstration stack gives out."""
+
+    subject: str
+    token: str
+    expires_in_s: int
+    demo: bool
+
+
+def client(stack: Stack, timeout_s: float = 120) -> httpx.Client:
+    """An HTTP client of the edge. Consoles are asked for by Host header, so no name has to resolve here."""
+    return httpx.Client(base_url=f"http://127.0.0.1:{stack.edge.http_port}", timeout=timeout_s, trust_env=False)
+
+
+def obtain(stack: Stack, store: Store, subject: str) -> Credential:
+    """An access token of a declared person or agent.
+
+    Raises:
+        CommandError: no such subject, the stack does not answer, or Keycloak refuses.
+    """
+    if subject in stack.agents:
+        secret = store.get(f"agent-{subject}-client-secret")
+        form = {"grant_type": "client_credentials", "client_id": agent_client(subject), "client_secret": secret}
+        return _token(stack, subject, form, demo=False)
+    if subject in stack.people and stack.environment == "demo":
+        password = store.get(f"person-{subject}-password")
+        form = {"grant_type": "password", "client_id": DEMO_CLIENT, "username": subject, "password": password}
+        return _token(stack, subject, {**form, "scope": "openid"}, demo=True)
+    if subject in stack.people or stack.environment != "demo":
+        return _device_flow(stack, subject)
+    known = ", ".join(stack.subjects())
+    raise CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
+
+
+def _realm(stack: Stack, path: str, form: dict[str, str]) -> httpx.Response:
+    host = public_url(stack, "id").removeprefix("http://")
+    path = f"{issuer(stack).removeprefix(public_url(stack, 'id'))}/protocol/openid-connect/{path}"
+    try:
+        with client(stack, timeout_s=30) as http:
+            return http.post(path, data=form, headers={"Host": host})
+    except httpx.HTTPError as error:
+        message = f"the gateway does not answer on 127.0.0.1:{stack.edge.http_port} ({error})"
+        raise CommandError(message, fix="./praxis status, ./praxis up", code=Exit.UNREACHABLE) from None
+
+
+def _token(stack: Stack, subject: str, form: dict[str, str], *, demo: bool) -> Credential:
+    answer = _realm(stack, "token", form)
+    if answer.status_code != httpx.codes.OK:
+        raise CommandError(f"Keycloak refused '{subject}': {_reason(answer)}", fix="./praxis up mends the realm")
+    return _credential(answer.json(), subject, demo=demo)
+
+
+def _credential(body: dict[str, Any], subject: str, *, demo: bool) -> Credential:
+    return Credential(
+        subject=subject, token=str(body["access_token"]), expires_in_s=int(body["expires_in"]), demo=demo
+    )
+
+
+def _device_flow(stack: Stack, subject: str) -> Credential:
+    """Sign in with a browser (RFC 8628): shows an address and waits until it was visited."""
+    started = _realm(stack, "auth/device", {"client_id": CLI_CLIENT})
+    if started.status_code != httpx.codes.OK:
+        raise CommandError(f"Keycloak refused the device flow: {_reason(started)}")
+    begin = started.json()
+    say(f"sign in as '{subject}' at {begin['verification_uri_complete']}")
+    pause, until = float(begin.get("interval", 5)), time.monotonic() + float(begin["expires_in"])
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "client_id": CLI_CLIENT,
+        "device_code": str(begin["device_code"]),
+    }
+    while time.monotonic() < until:
+        time.sleep(pause)
+        answer = _realm(stack, "token", form)
+        if answer.status_code == httpx.codes.OK:
+            return _credential(answer.json(), subject, demo=False)
+        reason = _reason(answer)
+        if reason == "slow_down":
+            pause += 5  # RFC 8628, section 3.5
+        elif reason != "authorization_pending":
+            raise CommandError(f"sign-in failed: {reason}")
+    raise CommandError("nobody signed in in time", fix="run the command again")
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return f"HTTP {answer.status_code}"
+    return str(body.get("error") or f"HTTP {answer.status_code}")
+
+
+def port_in_use(port: int) -> bool:
+    """Whether something already listens on this port of the loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

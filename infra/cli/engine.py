@@ -1,0 +1,64 @@
+"""Running the Pulumi engine: the same program and state as plain ``pulumi``, with progress a person can follow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pulumi import automation
+from pulumi.automation.events import EngineEvent
+
+from infra.cli.console import CommandError, Steps
+from infra.paths import REPOSITORY
+from infra.supply.engine import pulumi_environment
+
+Event = Callable[[EngineEvent], None]
+
+_DONE = {"create": "made", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
+
+
+@dataclass
+class Progress:
+    """Turns engine events into lines: one when a service's container starts to be made and one when it is ready."""
+
+    steps: Steps
+    _since: dict[str, float] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def __call__(self, event: EngineEvent) -> None:
+        """Take one event."""
+        if event.resource_pre_event is not None:
+            self._since[event.resource_pre_event.metadata.urn] = time.monotonic()
+        elif event.res_outputs_event is not None:
+            metadata = event.res_outputs_event.metadata
+            operation = str(metadata.op.value if hasattr(metadata.op, "value") else metadata.op)
+            done = _DONE.get(operation)
+            if done is not None and not metadata.type.startswith(("praxis:", "pulumi:")):
+                took = time.monotonic() - self._since.get(metadata.urn, time.monotonic())
+                self.steps(f"{done} {label(metadata.urn)} ({took:.1f} s)")
+        elif event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
+            self.errors.append(event.diagnostic_event.message.strip())
+
+
+def label(urn: str) -> str:
+    """``…::docker:index/container:Container::service-postgres`` as ``container service-postgres``."""
+    kind, name = urn.split("::")[-2:]
+    return f"{kind.split('$')[-1].split(':')[-1].lower()} {name}"
+
+
+def select(name: str) -> automation.Stack:
+    """The Pulumi stack of this name, made if it is not there."""
+    environment = pulumi_environment(name)
+    workspace = automation.LocalWorkspaceOptions(
+        env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
+    )
+    return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
+
+
+def failure(error: automation.CommandError, progress: Progress) -> CommandError:
+    """The engine's failure as one message: what it said of the resources, or its own last words."""
+    text = "\n".join(dict.fromkeys(progress.errors)) or str(error).strip()
+    if "currently locked" in str(error):
+        return CommandError("the stack is locked by another run", fix="wait for it, or: pulumi cancel --yes")
+    return CommandError(text, fix="mend the cause and run the same command again; what is done is not done twice")

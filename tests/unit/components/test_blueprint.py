@@ -1,0 +1,123 @@
+"""What the blueprint of the laptop stack promises, checked without any machine."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from components.blueprint import MEMORY_LIMIT_MIB, blueprint
+from components.edge import API_ROUTES
+from components.spec import OPEN_NETWORKS, Blueprint, ServiceSpec
+from config import load_stack
+from config.stack import Stack
+from infra.paths import STACKS
+from infra.secrets import recipes
+from infra.targets.docker import AGENT_MEMORY_MIB
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return load_stack("laptop", STACKS)
+
+
+@pytest.fixture(scope="module")
+def plan(stack: Stack) -> Blueprint:
+    return blueprint(stack, "laptop")
+
+
+def services() -> list[ServiceSpec]:
+    return list(blueprint(load_stack("laptop", STACKS), "laptop").services)
+
+
+each_service = pytest.mark.parametrize("spec", services(), ids=lambda spec: spec.name)
+
+
+def test_the_hard_limits_add_up_to_what_a_laptop_can_give(plan: Blueprint) -> None:
+    assert plan.memory_mib + AGENT_MEMORY_MIB <= MEMORY_LIMIT_MIB
+
+
+@each_service
+def test_a_service_is_not_root_and_has_a_probe(spec: ServiceSpec) -> None:
+    assert spec.uid >= 61001
+    assert spec.probe is not None
+
+
+def test_every_service_has_a_uid_of_its_own(plan: Blueprint) -> None:
+    uids = [spec.uid for spec in plan.services]
+    assert len(set(uids)) == len(uids)
+
+
+def test_only_the_edge_publishes_ports_and_has_a_way_out(plan: Blueprint) -> None:
+    assert [spec.name for spec in plan.services if spec.ports] == ["edge"]
+    assert [spec.name for spec in plan.services if OPEN_NETWORKS & set(spec.networks)] == ["edge"]
+
+
+def test_the_model_can_be_reached_by_litellm_alone(plan: Blueprint) -> None:
+    assert {spec.name for spec in plan.services if "models" in spec.networks} == {"model", "litellm"}
+
+
+@each_service
+def test_needs_are_services_of_the_stack(spec: ServiceSpec, plan: Blueprint) -> None:
+    assert set(spec.needs) <= {service.name for service in plan.services}
+
+
+@each_service
+def test_every_secret_that_a_service_gets_is_one_that_praxis_makes(spec: ServiceSpec, stack: Stack) -> None:
+    named = {name for template in spec.secrets.values() for name in re.findall(r"\$\{([^}]+)\}", template)}
+    assert named <= set(recipes(stack))
+
+
+@each_service
+def test_environment_and_config_files_name_no_secret(spec: ServiceSpec, stack: Stack) -> None:
+    shown = "\n".join([*spec.env.values(), *spec.config_files.values()])
+    assert "${" not in shown
+
+
+def test_only_the_custodian_and_litellm_itself_get_its_master_key(plan: Blueprint) -> None:
+    holders = {spec.name for spec in plan.services if "litellm-master-key" in "".join(spec.secrets.values())}
+    assert holders == {"custodian", "litellm"}
+
+
+def test_a_provider_model_opens_a_way_out_for_litellm_and_delivers_its_key(stack: Stack) -> None:
+    model = {
+        "provider": "anthropic",
+        "api_key": "secret://anthropic-api-key",
+        "price_usd_per_million_tokens": {"input": 3, "output": 15},
+    }
+    raw = stack.model_dump(mode="json")
+    raw["models"]["claude"] = model
+    wider = Stack.model_validate(raw)
+    spec = blueprint(wider, "laptop")["litellm"]
+    assert "providers" in spec.networks
+    assert spec.secrets["anthropic-api-key"] == "${anthropic-api-key}"
+    (entry,) = [m for m in yaml.safe_load(spec.config_files["litellm.yaml"])["model_list"] if m["model_name"] == "claude"]
+    assert entry["litellm_params"]["api_key"] == "os.environ/PRAXIS_SECRET_ANTHROPIC_API_KEY"
+
+
+class TestRoutes:
+    """The edge's allow-list, read from the file that Traefik gets."""
+
+    @pytest.fixture
+    def routes(self, plan: Blueprint) -> dict[str, dict[str, object]]:
+        http = yaml.safe_load(plan["edge"].config_files["dynamic/routes.yaml"])["http"]
+        routers: dict[str, dict[str, object]] = http["routers"]
+        return routers
+
+    def test_every_route_to_litellm_from_outside_passes_the_custodian(self, routes: dict[str, dict[str, object]]) -> None:
+        outside = [r for r in routes.values() if r["service"] == "litellm" and r["entryPoints"] != ["admin"]]
+        assert outside
+        assert all("authenticate" in r["middlewares"] for r in outside)  # type: ignore[operator]  # YAML lists
+
+    def test_api_paths_are_exact(self, routes: dict[str, dict[str, object]]) -> None:
+        rule = str(routes["api"]["rule"])
+        assert "PathPrefix" not in rule
+        assert all(f"Path(`{path}`)" in rule for _, path in API_ROUTES)
+
+    def test_the_traces_stand_behind_the_sign_in(self, routes: dict[str, dict[str, object]]) -> None:
+        assert all("sign-in" in r["middlewares"] for r in routes.values() if r["service"] == "mlflow")  # type: ignore[operator]
+
+    def test_no_console_is_on_a_public_route_with_admin_paths(self, routes: dict[str, dict[str, object]]) -> None:
+        public = [str(r["rule"]) for r in routes.values() if r["entryPoints"] != ["admin"]]
+        assert not any("/admin" in rule or "/realms/master" in rule for rule in public)
