@@ -80,3 +80,9 @@ def _used(container: Container) -> int:
     details = memory.get("stats", {})
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     return max(0, int(memory.get("usage", 0)) - int(cache))
+
+
+def mounted(stack: str) -> set[str]:
+    """Host folders that containers of the stack mount."""
+    containers = connect().containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
+    return {str(mount.get("Source")) for container in containers for mount in container.attrs["Mounts"]}

@@ -1,0 +1,170 @@
+"""Commands that change a stack: up and down; and what up would do."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from dataclasses import asdict
+from typing import Any
+
+import typer
+from pulumi import automation
+
+from components.blueprint import blueprint
+from config import Problem, SettingsError
+from infra.cli import edge, look, trail
+from infra.cli.console import CommandError, Steps, emit_json, table
+from infra.cli.containers import mounted, statuses
+from infra.cli.engine import Progress, failure, select
+from infra.cli.loading import Loaded
+from infra.paths import STACKS
+from infra.supply.engine import pulumi_environment
+from infra.supply.supplies import supply_for
+from runtime.store import Store
+
+
+def up(loaded: Loaded, *, as_json: bool) -> None:
+    """Supply, provision, and prove it with one real request as a person and one as an agent."""
+    steps = Steps()
+    store = loaded.store()
+    _refuse_taken_ports(loaded)
+    supply_for(loaded.stack.supply).ready(steps)
+    _write_authority(loaded, store)
+    stack = select(loaded.name)
+    progress = Progress(steps)
+    steps(f"provisioning stack '{loaded.name}'")
+    try:
+        result = stack.up(on_event=progress, on_output=_ignore, color="never", show_secrets=False)
+    except automation.CommandError as error:
+        raise failure(error, progress) from None
+    changes = dict(result.summary.resource_changes or {})
+    same = changes.pop("same", 0)
+    steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
+    _drop_old_config(loaded)
+    _prove(loaded, store, steps, as_json=as_json)
+
+
+def preview(loaded: Loaded, *, as_json: bool) -> None:
+    """What ``up`` would change."""
+    loaded.store()
+    supply_for(loaded.stack.supply).ready(Steps())
+    progress = Progress(Steps())
+    try:
+        result = select(loaded.name).preview(on_event=progress, on_output=_ignore, color="never")
+    except automation.CommandError as error:
+        raise failure(error, progress) from None
+    changes = {str(getattr(key, "value", key)): count for key, count in result.change_summary.items()}
+    if as_json:
+        emit_json(changes)
+        return
+    table("Preview", ["change", "resources"], [[key, str(count)] for key, count in sorted(changes.items())])
+
+
+def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
+    """Destroy containers and networks; data volumes and secrets only after a yes, and never with ``keep_data``."""
+    if not keep_data and not yes:
+        question = f"Delete stack '{loaded.name}' with all its data (databases, traces, secrets)?"
+        if not typer.confirm(question, default=False, err=True):
+            raise CommandError("nothing was deleted", fix="--keep-data ends the stack and keeps its data")
+    steps = Steps()
+    stack, progress = select(loaded.name), Progress(steps)
+    try:
+        if not keep_data:
+            stack.workspace.pulumi_command.run(
+                ["state", "unprotect", "--all", "--yes", "--stack", loaded.name],
+                cwd=stack.workspace.work_dir,
+                additional_env={**stack.workspace.env_vars, "PULUMI_HOME": stack.workspace.pulumi_home or ""},
+            )
+        stack.destroy(
+            on_event=progress, on_output=_ignore, color="never", show_secrets=False, exclude_protected=keep_data
+        )
+    except automation.CommandError as error:
+        raise failure(error, progress) from None
+    if not keep_data:
+        stack.workspace.remove_stack(loaded.name)
+        shutil.rmtree(loaded.folder.path, ignore_errors=True)
+    steps(f"stack '{loaded.name}' is down{'; its data is kept' if keep_data else ''}")
+
+
+def rendered(loaded: Loaded) -> dict[str, Any]:
+    """Every declared service, as data."""
+    plan = blueprint(loaded.stack, loaded.name)
+    return {"stack": plan.stack, "memory_mib": plan.memory_mib, "services": [asdict(spec) for spec in plan.services]}
+
+
+def exports(loaded: Loaded) -> list[str]:
+    """``export NAME=value`` lines for plain Pulumi."""
+    loaded.store()
+    return [f"export {key}={shlex.quote(value)}" for key, value in sorted(pulumi_environment(loaded.name).items())]
+
+
+def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None:
+    people, agents = list(loaded.stack.people)[:1], list(loaded.stack.agents)[:1]
+    if loaded.stack.environment != "demo":
+        people = []  # a person signs in with a browser there
+    trails = []
+    for subject in (*people, *agents):
+        steps(f"asking one question as '{subject}'")
+        trails.append(trail.walk(loaded.stack, store, subject))
+    services = statuses(loaded.name)
+    if as_json:
+        emit_json(
+            {
+                "stack": loaded.name,
+                "trails": [asdict(one) for one in trails],
+                "endpoints": look.endpoints(loaded),
+                "services": [asdict(service) for service in services],
+            }
+        )
+        return
+    for one in trails:
+        rows = [[key.replace("_", " "), str(value)] for key, value in asdict(one).items()]
+        table(f"Trail of a request by {one.subject}", ["what", "value"], rows)
+    look.show(loaded, services)
+    steps("the gateway answers")
+
+
+def _refuse_taken_ports(loaded: Loaded) -> None:
+    """A port held by another program is bad input: said before anything is touched."""
+    if any(status.service == "edge" and status.state == "running" for status in statuses(loaded.name)):
+        return
+    settings = loaded.stack.edge
+    taken = {
+        key: port
+        for key, port in (
+            ("edge.http_port", settings.http_port),
+            ("edge.https_port", settings.https_port),
+            ("edge.admin_port", settings.admin_port),
+        )
+        if edge.port_in_use(port)
+    }
+    if taken:
+        raise SettingsError(
+            Problem(
+                file=STACKS / f"{loaded.name}.yaml",
+                key=key,
+                message=f"port {port} is in use by another program; free it or choose another (1-65535)",
+            )
+            for key, port in taken.items()
+        )
+
+
+def _write_authority(loaded: Loaded, store: Store) -> None:
+    loaded.folder.authority.write_text(store.get("ca-cert"), encoding="utf-8")
+
+
+def _drop_old_config(loaded: Loaded) -> None:
+    """Delete config folders that no container mounts any more."""
+    in_use = mounted(loaded.name)
+    for folder in loaded.folder.config.iterdir():
+        if str(folder) not in in_use:
+            shutil.rmtree(folder)
+
+
+def _counted(changes: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(changes.items()))
+
+
+def _ignore(_: str) -> None:
+    """The engine's own text: events say it better."""
+

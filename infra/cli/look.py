@@ -1,0 +1,146 @@
+"""Commands that look and change nothing: status, doctor, records, cache."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import httpx
+
+from components.identity import public_url
+from infra.cli import edge
+from infra.cli.console import CommandError, Exit, emit_json, say, table
+from infra.cli.containers import ServiceStatus, statuses
+from infra.cli.loading import Loaded
+from infra.supply import cache as builds
+from infra.supply.checks import run_checks
+
+
+def endpoints(loaded: Loaded) -> dict[str, str]:
+    """What answers where."""
+    settings = loaded.stack.edge
+    return {
+        "api": f"http://localhost:{settings.http_port}",
+        "api (TLS)": f"https://localhost:{settings.https_port}",
+        "traces": public_url(loaded.stack, "traces"),
+        "sign-in": public_url(loaded.stack, "id"),
+        "CA certificate": str(loaded.folder.authority),
+        "secrets": f"{loaded.folder.custody} (encrypted; ./praxis secrets list {loaded.name})",
+    }
+
+
+def status(loaded: Loaded, *, as_json: bool) -> None:
+    """Endpoints and services; exit 1 when one is not ready."""
+    services = statuses(loaded.name)
+    if as_json:
+        emit_json(
+            {
+                "stack": loaded.name,
+                "endpoints": endpoints(loaded),
+                "services": [asdict(service) | {"ready": service.ready} for service in services],
+                "memory_mib": round(sum(service.memory_mib for service in services), 1),
+            }
+        )
+    else:
+        show(loaded, services)
+    if not services:
+        raise CommandError(f"stack '{loaded.name}' is not up", fix=f"./praxis up {loaded.name}")
+    waiting = [service.service for service in services if not service.ready]
+    if waiting:
+        raise CommandError(f"not ready: {', '.join(waiting)}", fix=f"./praxis up {loaded.name}")
+
+
+def show(loaded: Loaded, services: list[ServiceStatus]) -> None:
+    """Endpoints and services as tables on stdout."""
+    table("Endpoints", ["what", "where"], [[what, where] for what, where in endpoints(loaded).items()])
+    rows = [
+        [s.service, s.state, s.health, f"{s.memory_mib:.0f} / {s.limit_mib}", str(s.restarts), s.image] for s in services
+    ]
+    used, limit = sum(s.memory_mib for s in services), sum(s.limit_mib for s in services)
+    rows.append(["all", "", "", f"{used:.0f} / {limit}", "", ""])
+    table("Services", ["service", "state", "health", "memory MiB", "restarts", "image"], rows)
+
+
+def doctor(loaded: Loaded, *, as_json: bool) -> None:
+    """Every check of this machine; exit 1 when one fails."""
+    settings = loaded.stack.edge
+    running = bool(_quietly_running(loaded.name))
+    ports = [] if running else [settings.http_port, settings.https_port, settings.admin_port]
+    checks = run_checks(ports=ports)
+    if as_json:
+        emit_json([asdict(check) for check in checks])
+    else:
+        rows = [["ok" if c.ok else "NOT OK", c.name, c.found, "" if c.ok else c.fix] for c in checks]
+        table("Doctor", ["", "check", "found", "fix"], rows)
+    failed = [check.name for check in checks if not check.ok]
+    if failed:
+        raise CommandError(f"not in order: {', '.join(failed)}")
+
+
+def _quietly_running(name: str) -> list[ServiceStatus]:
+    try:
+        return statuses(name)
+    except CommandError:
+        return []
+
+
+def credential(loaded: Loaded, subject: str, *, virtual_key: bool) -> edge.Credential:
+    """An access token of ``subject``, or a new virtual key got with one."""
+    access = edge.obtain(loaded.stack, loaded.store(), subject)
+    if not virtual_key:
+        return access
+    with edge.client(loaded.stack) as http:
+        answer = http.post("/me/keys", headers={"Authorization": f"Bearer {access.token}"}, json={})
+    if answer.status_code not in (httpx.codes.OK, httpx.codes.CREATED):
+        raise CommandError(f"no virtual key for '{subject}': HTTP {answer.status_code}")
+    body: dict[str, Any] = answer.json()
+    return edge.Credential(
+        subject=subject, token=str(body["key"]), expires_in_s=int(body["expires_in"]), demo=access.demo
+    )
+
+
+def _custodian(loaded: Loaded, path: str) -> Any:
+    headers = {"Authorization": f"Bearer {loaded.store().get('custodian-admin-token')}"}
+    url = f"http://127.0.0.1:{loaded.stack.edge.admin_port}/custodian{path}"
+    try:
+        answer = httpx.get(url, headers=headers, timeout=15, trust_env=False)
+    except httpx.HTTPError as error:
+        raise CommandError(f"the custodian does not answer: {error}", code=Exit.UNREACHABLE) from None
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        raise CommandError("no such record")
+    if answer.status_code != httpx.codes.OK:
+        raise CommandError(f"the custodian answered HTTP {answer.status_code}", code=Exit.UNREACHABLE)
+    return answer.json()
+
+
+def receipt(loaded: Loaded, trace_id: str) -> Any:
+    """The record of one request."""
+    return _custodian(loaded, f"/records/{trace_id}")
+
+
+def tail(loaded: Loaded, number: int, *, as_json: bool) -> None:
+    """The newest records."""
+    records = _custodian(loaded, f"/records?limit={number}")
+    rows = records["records"] if isinstance(records, dict) else records
+    if as_json:
+        emit_json(rows)
+        return
+    columns = ["time", "name", "department", "model", "state", "cost_usd", "trace"]
+    table("Records", columns, [[str(row.get(column, "")) for column in columns] for row in rows])
+
+
+def cache(*, as_json: bool) -> None:
+    """What builds left on disk."""
+    entries = builds.entries()
+    if as_json:
+        emit_json([asdict(entry) for entry in entries])
+        return
+    rows = [[entry.name, f"{entry.bytes / 1e6:.0f}", "yes" if entry.used else "no"] for entry in entries]
+    rows.append(["all", f"{sum(entry.bytes for entry in entries) / 1e6:.0f}", ""])
+    table("Cache", ["what", "MB", "in use"], rows)
+
+
+def prune() -> None:
+    """Delete what is not in use."""
+    freed = builds.prune()
+    say(f"freed {freed / 1e6:.0f} MB")

@@ -1,0 +1,156 @@
+"""``./praxis VERB STACK …``: every command of the operator, thin: it parses, dispatches and reports."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.cli import lifecycle, look
+from infra.cli import secrets as secret_commands
+from infra.cli.console import emit_json, reported, say
+from infra.cli.loading import load
+
+app = typer.Typer(
+    name="praxis",
+    help="An auditable AI gateway, deployed as code.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+secrets_app = typer.Typer(help="Secrets by name: they are set and listed here, and never shown.", no_args_is_help=True)
+cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
+audit_app = typer.Typer(help="Records of requests.", no_args_is_help=True)
+app.add_typer(secrets_app, name="secrets")
+app.add_typer(cache_app, name="cache")
+app.add_typer(audit_app, name="audit")
+
+StackName = Annotated[
+    str, typer.Argument(metavar="STACK", envvar="PRAXIS_STACK", help="Name of a file in stacks/, without .yaml.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]
+
+
+@app.command()
+def up(stack: StackName, as_json: AsJson = False) -> None:
+    """Bring the stack up, or bring it in line with its file; ends with a real request and its trail."""
+    with reported():
+        lifecycle.up(load(stack), as_json=as_json)
+
+
+@app.command()
+def preview(stack: StackName, as_json: AsJson = False) -> None:
+    """Show what `up` would change. Touches nothing."""
+    with reported():
+        lifecycle.preview(load(stack), as_json=as_json)
+
+
+@app.command()
+def render(stack: StackName) -> None:
+    """Print every service that the stack file declares, as JSON. Secrets stand as names; asks no machine."""
+    with reported():
+        emit_json(lifecycle.rendered(load(stack)))
+
+
+@app.command()
+def down(
+    stack: StackName,
+    yes: Yes = False,
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Keep data volumes and secrets.")] = False,
+) -> None:
+    """Destroy the stack. Asks before it deletes data."""
+    with reported():
+        lifecycle.down(load(stack), yes=yes, keep_data=keep_data)
+
+
+@app.command()
+def status(stack: StackName, as_json: AsJson = False) -> None:
+    """Endpoints, and each service's state, image and memory."""
+    with reported():
+        look.status(load(stack), as_json=as_json)
+
+
+@app.command()
+def doctor(stack: StackName = "laptop", as_json: AsJson = False) -> None:
+    """Check this machine: engine, Docker, ports, memory, disk, clock, registries, names. Names the fix of each finding."""
+    with reported():
+        look.doctor(load(stack), as_json=as_json)
+
+
+@app.command()
+def env(stack: StackName) -> None:
+    """Print shell commands for plain Pulumi: eval "$(./praxis env STACK)"."""
+    with reported():
+        for line in lifecycle.exports(load(stack)):
+            sys.stdout.write(line + "\n")
+
+
+@app.command()
+def token(stack: StackName, subject: As, virtual_key: Annotated[bool, typer.Option("--virtual-key")] = False) -> None:
+    """Print a credential of SUBJECT: the last line of stdout. A short-lived access token, or a virtual key."""
+    with reported():
+        credential = look.credential(load(stack), subject, virtual_key=virtual_key)
+        say(f"{subject}: {'virtual key' if virtual_key else 'access token'}, good for {credential.expires_in_s} s")
+        if credential.demo:
+            say("demo: obtained with a generated password; every record of it is marked so")
+        sys.stdout.write(credential.token + "\n")
+
+
+@secrets_app.command("set")
+def secrets_set(stack: StackName, name: Annotated[str, typer.Argument(help="As in secret://NAME.")]) -> None:
+    """Store the value read from stdin (or asked for, unseen) under NAME."""
+    with reported():
+        secret_commands.put(load(stack), name)
+
+
+@secrets_app.command("list")
+def secrets_list(stack: StackName, as_json: AsJson = False) -> None:
+    """Names and when each was made. Never a value."""
+    with reported():
+        secret_commands.listing(load(stack), as_json=as_json)
+
+
+@audit_app.command("receipt")
+def audit_receipt(stack: StackName, trace_id: Annotated[str, typer.Argument(metavar="TRACE_ID")]) -> None:
+    """The record of one request, as JSON."""
+    with reported():
+        emit_json(look.receipt(load(stack), trace_id))
+
+
+@audit_app.command("tail")
+def audit_tail(
+    stack: StackName,
+    as_json: AsJson = False,
+    number: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 20,
+) -> None:
+    """The newest records."""
+    with reported():
+        look.tail(load(stack), number, as_json=as_json)
+
+
+@cache_app.command("show")
+def cache_show(as_json: AsJson = False) -> None:
+    """What is kept, and how large it is."""
+    with reported():
+        look.cache(as_json=as_json)
+
+
+@cache_app.command("prune")
+def cache_prune() -> None:
+    """Delete what the current versions do not use."""
+    with reported():
+        look.prune()
+
+
+def main() -> None:
+    """Entry point of ``./praxis``."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        say("interrupted; run the same command again to go on")
+        raise SystemExit(130) from None
+
+

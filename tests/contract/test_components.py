@@ -1,0 +1,155 @@
+"""What every component promises: its type token, its children's place, its docstring, and the seam it is built on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime.stack import wait_for_rpcs
+
+from components import blueprint as composition
+from components import custodian, data, edge, gateway, identity, observability, realm
+from components.blueprint import AiGateway, AiGatewayArgs, blueprint
+from components.target import Capability, CapabilityError
+from config import load_stack
+from config.stack import Stack
+from infra.paths import STACKS
+from tests.recording import RecordingTarget
+
+TOKENS = {
+    composition.AiGateway: "praxis:index:AiGateway",
+    custodian.Custodian: "praxis:custodian:Custodian",
+    data.Data: "praxis:data:Data",
+    edge.Edge: "praxis:edge:Edge",
+    gateway.Gateway: "praxis:gateway:Gateway",
+    identity.Identity: "praxis:identity:Identity",
+    observability.Observability: "praxis:observability:Observability",
+    realm.Realm: "praxis:identity:Realm",
+}
+"""Frozen: a changed token replaces every resource under it. A rename needs an alias."""
+
+
+@dataclass
+class Recorder(pulumi.runtime.Mocks):
+    """Records every resource that the program registers."""
+
+    resources: list[pulumi.runtime.MockResourceArgs] = field(default_factory=list)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.resources.append(args)
+        outputs = dict(args.inputs)
+        if args.typ == "keycloak:openid/client:Client":
+            outputs["serviceAccountUserId"] = f"{args.name}-user"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        raise AssertionError(f"the program asks a provider: {args.token}")
+
+
+@dataclass
+class Built:
+    target: RecordingTarget
+    recorder: Recorder
+
+    def named(self, typ: str) -> list[str]:
+        return sorted(r.name for r in self.recorder.resources if r.typ == typ)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return load_stack("laptop", STACKS)
+
+
+@pytest.fixture
+def event_loop_of_its_own() -> Iterator[None]:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+
+
+def build(stack: Stack, target: RecordingTarget | None = None) -> Built:
+    built = Built(target or RecordingTarget(), Recorder())
+    pulumi_mocks.set_mocks(built.recorder, project="praxis", stack="laptop", preview=False)
+
+    async def program() -> None:
+        plan = blueprint(stack, "laptop")
+        secret = lambda name: pulumi.Output.secret(f"value-of-{name}")  # noqa: E731 - a name for a one-line lookup
+        AiGateway("praxis", AiGatewayArgs(target=built.target, stack=stack, plan=plan, secret=secret))
+        await wait_for_rpcs()
+
+    asyncio.get_event_loop().run_until_complete(program())
+    return built
+
+
+@pytest.mark.usefixtures("event_loop_of_its_own")
+class TestComposition:
+    def test_every_service_of_the_blueprint_is_made_once(self, stack: Stack) -> None:
+        built = build(stack)
+        assert set(built.target.services) == {spec.name for spec in blueprint(stack, "laptop").services}
+        assert {spec.name for spec in blueprint(stack, "laptop").services if spec.secrets} == set(built.target.receivers)
+
+    def test_type_tokens_are_frozen(self, stack: Stack) -> None:
+        used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("praxis:")}
+        assert used == set(TOKENS.values())
+
+    def test_every_name_is_unique_within_its_type(self, stack: Stack) -> None:
+        keys = [(r.typ, r.name) for r in build(stack).recorder.resources]
+        assert len(set(keys)) == len(keys)
+
+    def test_people_and_agents_are_made_with_role_and_department(self, stack: Stack) -> None:
+        built = build(stack)
+        assert [n for n in built.named("keycloak:index/user:User")] == [
+            "praxis-identity-praxis-person-alice",
+            "praxis-identity-praxis-person-bob",
+        ]
+        groups = built.named("keycloak:index/userGroups:UserGroups")
+        assert "praxis-identity-praxis-agent-nightly-report-department" in groups
+        assert len(groups) == len(stack.subjects())
+
+    def test_the_demo_sign_in_exists_in_a_demo_alone(self, stack: Stack) -> None:
+        demo = "praxis-identity-praxis-client-praxis-demo-cli"
+        assert demo in build(stack).named("keycloak:openid/client:Client")
+        production = stack.model_copy(update={"environment": "production"})
+        built = build(production)
+        assert demo not in built.named("keycloak:openid/client:Client")
+        users = [r for r in built.recorder.resources if r.typ == "keycloak:index/user:User"]
+        assert users
+        assert not any("initialPassword" in user.inputs for user in users)
+
+    def test_a_target_that_cannot_is_refused_before_anything_is_made(self, stack: Stack) -> None:
+        target = RecordingTarget(capabilities=frozenset(Capability) - {Capability.DATABASE})
+        with pytest.raises(CapabilityError, match="target 'recording' cannot give: PostgreSQL"):
+            build(stack, target)
+        assert target.networks == []
+
+
+@pytest.mark.parametrize("component", TOKENS, ids=lambda component: component.__name__)
+class TestEveryComponent:
+    def test_says_what_it_makes(self, component: type[pulumi.ComponentResource]) -> None:
+        doc = inspect.getdoc(component) or ""
+        assert "Makes" in doc
+
+    def test_takes_name_args_and_options(self, component: type[pulumi.ComponentResource]) -> None:
+        assert list(inspect.signature(component).parameters) == ["name", "args", "opts"]
+
+    def test_registers_its_outputs_last(self, component: type[pulumi.ComponentResource]) -> None:
+        body = inspect.getsource(component.__init__).rstrip().splitlines()
+        assert body[-1].strip().startswith("self.register_outputs(")
+
+
+def test_every_component_is_in_the_list() -> None:
+    modules = (composition, custodian, data, edge, gateway, identity, observability, realm)
+    found = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, pulumi.ComponentResource) and value.__module__ == module.__name__
+    }
+    assert found == set(TOKENS)
