@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-STACKS = REPOSITORY / "stacks"
+STACKS = Path(os.environ.get("PRAXIS_STACKS") or REPOSITORY / "stacks")
+"""Where stack files are (``PRAXIS_STACKS``)."""
 
 
 def home() -> Path:

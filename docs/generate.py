@@ -1,0 +1,163 @@
+"""Writes docs/reference/ from the code: stack file, command line, services, targets. ``--check`` only compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+import click
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.blueprint import blueprint
+from components.target import Capability
+from config import load_stack
+from config.stack import Stack
+from infra.cli.main import app
+from infra.paths import STACKS
+from infra.targets.docker import DockerTarget
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by docs/generate.py; do not edit. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """File name -> content."""
+    return {
+        "stack-file.md": stack_file(),
+        "command-line.md": command_line(),
+        "services.md": services(),
+        "targets.md": targets(),
+    }
+
+
+def stack_file() -> str:
+    """Every key of a stack file, with type, default and meaning."""
+    lines = [f"# The stack file\n\n{NOTE}Every key that `stacks/NAME.yaml` may hold. An unknown key is an error.\n"]
+    for model in _models(Stack, []):
+        lines.append(f"\n## {model.__name__}\n\n{_first(model.__doc__)}\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+        lines.extend(
+            f"| `{name}` | {_type(field)} | {_default(field)} | {_cell(field.description or '')} |\n"
+            for name, field in model.model_fields.items()
+        )
+    return "".join(lines)
+
+
+def _models(model: type[BaseModel], seen: list[type[BaseModel]]) -> list[type[BaseModel]]:
+    if model not in seen:
+        seen.append(model)
+        for field in model.model_fields.values():
+            for inner in _inner(field.annotation):
+                _models(inner, seen)
+    return seen
+
+
+def _inner(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _inner(part)
+
+
+def _type(field: FieldInfo) -> str:
+    return f"`{_plain(field.annotation)}`".replace("|", "\\|")
+
+
+def _plain(annotation: object) -> str:
+    origin, parts = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
+    if origin is dict:
+        return f"mapping of {_plain(parts[1])}"
+    if origin is tuple:
+        return f"list of {_plain(parts[0])}"
+    if hasattr(annotation, "__metadata__"):
+        return _plain(origin)
+    if parts and all(isinstance(part, str) for part in parts):
+        return " or ".join(parts)
+    if parts:
+        return " or ".join(_plain(part) for part in parts if part is not type(None))
+    names = {"str": "text", "int": "whole number", "Decimal": "amount", "bool": "true or false", "GuardAction": "allow or mask or block"}
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name, name)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value == {} or isinstance(value, BaseModel):
+        return "-"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def command_line() -> str:
+    """Every verb with its help."""
+    lines = [f"# The command line\n\n{NOTE}`./praxis VERB [SUBVERB] STACK …`; `PRAXIS_STACK` is the default of STACK.\n"]
+    lines.append("Exit codes: 0 in order, 1 failure, 2 wrong usage or settings, 3 could not look, 7 drift.\n")
+    root = typer.main.get_command(app)
+    for path, command in _commands(root, "./praxis"):
+        context = click.Context(command, info_name=path)
+        usage = " ".join(command.collect_usage_pieces(context))
+        lines.append(f"\n## `{path}`\n\n{_first(command.help)}\n\n```\n{path} {usage}\n```\n")
+        options = [p for p in command.params if isinstance(p, click.Option) and p.name != "help"]
+        lines.extend(f"- `{', '.join(option.opts)}`: {option.help or '-'}\n" for option in options)
+    return "".join(lines)
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for name in command.commands:
+            yield from _commands(command.commands[name], f"{path} {name}")
+    else:
+        yield path, command
+
+
+def services() -> str:
+    """The services of the laptop stack."""
+    plan = blueprint(load_stack("laptop", STACKS), "laptop")
+    lines = [f"# Services of the laptop stack\n\n{NOTE}"]
+    lines.append("| service | image | uid | memory MiB | networks | needs | secrets (files in memory) |\n")
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |\n")
+    lines.extend(
+        f"| {s.name} | {s.image} | {s.uid} | {s.memory_mib} | {', '.join(s.networks)} | {', '.join(s.needs) or '-'} "
+        f"| {', '.join(f'`{name}`' for name in s.secrets) or '-'} |\n"
+        for s in plan.services
+    )
+    return "".join([*lines, f"\nThe hard limits add up to {plan.memory_mib} MiB, and 48 MiB for the secrets agent.\n"])
+
+
+def targets() -> str:
+    """What each target can do."""
+    lines = [f"# Targets\n\n{NOTE}What a target cannot do is refused before anything is made.\n\n"]
+    lines.append(f"| capability | {DockerTarget.name} |\n| --- | --- |\n")
+    lines.extend(f"| {c.value} | {'yes' if c in DockerTarget.capabilities else 'no'} |\n" for c in Capability)
+    return "".join(lines)
+
+
+def _first(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the pages, or say which are stale."""
+    made = pages()
+    if "--check" not in sys.argv:
+        for name, text in made.items():
+            (REFERENCE / name).write_text(text, encoding="utf-8")
+        return 0
+    stale = [n for n, t in made.items() if not (REFERENCE / n).exists() or (REFERENCE / n).read_text() != t]
+    for name in stale:
+        print(f"docs/reference/{name} is stale: run python docs/generate.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

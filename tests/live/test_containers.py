@@ -1,0 +1,82 @@
+"""What runs, looked at from outside and from inside (testinfra)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+import pytest
+import testinfra
+
+from components.blueprint import blueprint
+from config import load_stack
+from infra.paths import STACKS
+from tests.proof import NAME, Proof
+
+SERVICES = [spec.name for spec in blueprint(load_stack("laptop", STACKS), NAME).services]
+each = pytest.mark.parametrize("service", [*SERVICES, "secrets"])
+
+
+@pytest.fixture
+def inspected(proof: Proof, service: str) -> dict[str, Any]:
+    attributes: dict[str, Any] = docker.from_env().containers.get(f"praxis-{NAME}-{service}").attrs
+    return attributes
+
+
+@each
+class TestEveryContainer:
+    def test_is_confined(self, inspected: dict[str, Any]) -> None:
+        host = inspected["HostConfig"]
+        assert host["ReadonlyRootfs"]
+        assert host["CapDrop"] == ["ALL"]
+        assert not host["CapAdd"]
+        assert not host["Privileged"]
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+        assert 0 < host["Memory"] == host["MemorySwap"]
+        assert host["RestartPolicy"]["Name"] == "unless-stopped"
+
+    def test_never_sees_the_docker_socket(self, inspected: dict[str, Any]) -> None:
+        assert not [m for m in inspected["Mounts"] if "docker.sock" in str(m.get("Source"))]
+
+    def test_is_not_root_from_its_first_process_on(self, inspected: dict[str, Any], service: str) -> None:
+        host = testinfra.get_host(f"docker://praxis-{NAME}-{service}")
+        status = host.file("/proc/1/status").content_string
+        uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+        assert set(uids) == {inspected["Config"]["User"].split(":")[0]}
+        assert int(uids[0]) >= 61001
+        effective = next(line for line in status.splitlines() if line.startswith("CapEff:")).split()[1]
+        assert int(effective, 16) == 0
+
+    def test_publishes_nothing_unless_it_is_the_edge(self, inspected: dict[str, Any], service: str) -> None:
+        published = [b for bindings in (inspected["HostConfig"]["PortBindings"] or {}).values() for b in bindings]
+        assert bool(published) == (service == "edge")
+        assert all(binding["HostIp"] == "127.0.0.1" for binding in published)
+
+    def test_cannot_write_its_root(self, service: str, proof: Proof) -> None:
+        host = testinfra.get_host(f"docker://praxis-{NAME}-{service}")
+        assert host.run("touch /usr/local/canary").rc != 0
+        assert host.run("touch /etc/praxis/canary").rc != 0
+
+
+@pytest.mark.parametrize("service", [name for name in SERVICES if name != "edge"])
+def test_no_service_but_the_edge_has_a_way_out(proof: Proof, service: str) -> None:
+    host = testinfra.get_host(f"docker://praxis-{NAME}-{service}")
+    routes = host.file("/proc/net/route").content_string.splitlines()[1:]
+    assert not [line for line in routes if line.split()[1] == "00000000"], "it has a default route"
+
+
+def test_litellm_has_real_users_teams_keys_and_spend(proof: Proof, alice: str) -> None:
+    proof.ask(alice, "Say hello.")
+    postgres = testinfra.get_host(f"docker://praxis-{NAME}-postgres")
+    query = 'select count(*) from "LiteLLM_VerificationToken" v join "LiteLLM_TeamTable" t using (team_id)'
+    counted = postgres.run(f"psql -h /tmp -U postgres -d litellm -tAc '{query}'")
+    assert counted.rc == 0, counted.stderr
+    assert int(counted.stdout) >= 1
+
+
+def test_a_part_cannot_use_anothers_database(proof: Proof) -> None:
+    postgres = testinfra.get_host(f"docker://praxis-{NAME}-postgres")
+    for role in ("keycloak", "mlflow", "custodian"):
+        query = f"select has_database_privilege('{role}', 'litellm', 'CONNECT')"
+        answer = postgres.run(f'psql -h /tmp -U postgres -tAc "{query}"')
+        assert answer.stdout.strip() == "f"

@@ -1,0 +1,129 @@
+"""The stack's life: nothing to do means nothing done, restarts heal, bad input touches nothing, down leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+
+import docker
+import pytest
+import yaml
+
+from infra.paths import REPOSITORY
+from infra.supply.engine import pulumi_environment
+from tests.proof import NAME, Proof
+
+
+def test_a_second_up_changes_nothing_and_says_so(proof: Proof) -> None:
+    before = ids()
+    done = proof.praxis("up", NAME)
+    assert "nothing to change" in done.stderr
+    assert ids() == before
+
+
+def test_plain_pulumi_agrees(proof: Proof) -> None:
+    done = subprocess.run(
+        ["pulumi", "preview", "--stack", NAME, "--expect-no-changes", "--non-interactive"],
+        env={**proof.environment, **pulumi_environment(NAME)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_refresh_finds_nothing(proof: Proof) -> None:
+    done = subprocess.run(
+        ["pulumi", "refresh", "--stack", NAME, "--preview-only", "--expect-no-changes", "--non-interactive"],
+        env={**proof.environment, **pulumi_environment(NAME)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_status_says_what_runs(proof: Proof) -> None:
+    status = json.loads(proof.praxis("status", NAME, "--json").stdout)
+    assert all(service["ready"] for service in status["services"])
+    assert sum(service["limit_mib"] for service in status["services"]) <= 3584
+
+
+def test_all_services_restarted_at_once_come_back_with_their_secrets(proof: Proof, alice: str) -> None:
+    """What a host's reboot does: every container stops, the tmpfs are lost, all start at the same time."""
+    running = docker.from_env().containers.list(filters={"label": f"praxis.stack={NAME}"})
+    for container in running:
+        container.kill()
+    for container in running:
+        container.start()
+    wait_until_ready(proof, 180)
+    assert proof.ask(alice, "Say hello.").status_code == 200
+
+
+@pytest.mark.parametrize("service", ["litellm", "custodian", "keycloak", "edge", "postgres", "redis", "secrets"])
+def test_a_killed_service_comes_back(proof: Proof, alice: str, service: str) -> None:
+    container = docker.from_env().containers.get(f"praxis-{NAME}-{service}")
+    container.restart(timeout=0)
+    wait_until_ready(proof, 120)
+    assert proof.ask(alice, "Say hello.").status_code == 200
+
+
+def test_bad_input_is_exit_2_and_touches_nothing(proof: Proof) -> None:
+    before, file = ids(), proof.stacks / f"{NAME}.yaml"
+    good = file.read_text()
+    raw = yaml.safe_load(good)
+    raw["people"]["alice"]["role"] = "pilot"
+    try:
+        file.write_text(yaml.safe_dump(raw))
+        done = proof.praxis("up", NAME, check=False)
+    finally:
+        file.write_text(good)
+    assert done.returncode == 2
+    assert "people.alice.role: no role 'pilot'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ids() == before
+
+
+def test_an_unset_secret_is_exit_2(proof: Proof) -> None:
+    file = proof.stacks / "other.yaml"
+    raw = yaml.safe_load((proof.stacks / f"{NAME}.yaml").read_text())
+    raw["models"]["claude"] = {
+        "provider": "anthropic",
+        "api_key": "secret://anthropic-api-key",
+        "price_usd_per_million_tokens": {"input": 3, "output": 15},
+    }
+    file.write_text(yaml.safe_dump(raw))
+    done = proof.praxis("up", "other", check=False)
+    assert done.returncode == 2
+    assert "secret://anthropic-api-key: is not set; set it with: ./praxis secrets set other anthropic-api-key" in done.stderr
+
+
+def test_a_port_in_use_is_exit_2(proof: Proof) -> None:
+    raw = yaml.safe_load((proof.stacks / f"{NAME}.yaml").read_text())
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        raw["edge"]["http_port"] = holder.getsockname()[1]
+        (proof.stacks / "taken.yaml").write_text(yaml.safe_dump(raw))
+        done = proof.praxis("up", "taken", check=False)
+    assert done.returncode == 2
+    assert "edge.http_port: port" in done.stderr
+
+
+def ids() -> dict[str, str]:
+    found = docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"})
+    return {str(container.name): str(container.id) for container in found}
+
+
+def wait_until_ready(proof: Proof, timeout_s: float) -> None:
+    until = time.monotonic() + timeout_s
+    while True:
+        done = proof.praxis("status", NAME, "--json", check=False)
+        if done.returncode == 0:
+            return
+        assert time.monotonic() < until, done.stderr
+        time.sleep(2)

@@ -1,0 +1,102 @@
+"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with two more people.
+
+``carol`` has a budget that one answer uses up. ``eve`` is a demo user of a role that may use no model at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from config import load_stack
+from config.stack import Stack
+from infra.paths import REPOSITORY, stack_folder
+from runtime.store import Store
+
+NAME = "proof"
+PORTS = {"http_port": 18080, "https_port": 18443, "admin_port": 18090}
+
+
+def declare(folder: Path) -> None:
+    """Write the proof stack's file into ``folder``."""
+    raw: dict[str, Any] = yaml.safe_load((REPOSITORY / "stacks/laptop.yaml").read_text())
+    raw["edge"] |= PORTS
+    raw["roles"]["guest"] = {"models": [], "budget": {"usd": 1, "period": "month"}}
+    person = {"department": "research", "given_name": "Test", "family_name": "Person"}
+    raw["people"]["carol"] = {
+        **person,
+        "role": "engineer",
+        "email": "carol@example.com",
+        "budget": {"usd": 0.000001, "period": "month"},
+    }
+    raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
+    (folder / f"{NAME}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The running proof stack. ``said`` is everything that the command line has printed so far."""
+
+    stacks: Path
+    said: list[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PRAXIS_STACKS": str(self.stacks)}
+
+    def praxis(self, *arguments: str, check: bool = True, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+        """Run ``./praxis`` as a user would; what it prints is kept for the canary test."""
+        done = subprocess.run(
+            [str(REPOSITORY / "praxis"), *arguments],
+            env=self.environment,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if arguments[0] not in ("token", "env"):
+            self.said.extend([done.stdout, done.stderr])
+        assert not check or done.returncode == 0, f"praxis {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    @cached_property
+    def stack(self) -> Stack:
+        return load_stack(NAME, self.stacks)
+
+    @property
+    def store(self) -> Store:
+        return Store(stack_folder(NAME).custody)
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{PORTS['http_port']}"
+
+    def token(self, subject: str, *options: str) -> str:
+        """A credential of ``subject``, as ``praxis token`` prints it."""
+        return self.praxis("token", NAME, "--as", subject, *options).stdout.splitlines()[-1]
+
+    def ask(self, credential: str | None, text: str, **overrides: Any) -> httpx.Response:
+        """One chat completion in OpenAI's dialect."""
+        body = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": text}], **overrides}
+        headers = {"Authorization": f"Bearer {credential}"} if credential else {}
+        return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)
+
+    def message(self, credential: str | None, text: str, **overrides: Any) -> httpx.Response:
+        """One message in Anthropic's dialect."""
+        body = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": text}], **overrides}
+        headers = {"x-api-key": credential, "anthropic-version": "2023-06-01"} if credential else {}
+        return httpx.post(f"{self.url}/v1/messages", json=body, headers=headers, timeout=120, trust_env=False)
+
+    def receipt(self, trace: str) -> dict[str, Any]:
+        """The record of one request."""
+        record: dict[str, Any] = json.loads(self.praxis("audit", "receipt", NAME, trace).stdout)
+        return record
