@@ -51,6 +51,25 @@ def obtain(stack: Stack, store: Store, subject: str) -> Credential:
     raise CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
 
 
+def virtual_key(stack: Stack, access: Credential) -> Credential:
+    """A new virtual key of the subject whose access token this is.
+
+    Raises:
+        CommandError: the custodian refuses or does not answer.
+    """
+    try:
+        with client(stack, timeout_s=30) as http:
+            answer = http.post("/me/keys", headers={"Authorization": f"Bearer {access.token}"}, json={})
+    except httpx.HTTPError as error:
+        raise CommandError(f"the gateway does not answer: {error}", code=Exit.UNREACHABLE) from None
+    if not answer.is_success:
+        raise CommandError(f"no virtual key for '{access.subject}': HTTP {answer.status_code} {answer.text[:200]}")
+    body = answer.json()
+    return Credential(
+        subject=access.subject, token=str(body["key"]), expires_in_s=int(body["expires_in"]), demo=access.demo
+    )
+
+
 def _realm(stack: Stack, path: str, form: dict[str, str]) -> httpx.Response:
     host = public_url(stack, "id").removeprefix("http://")
     path = f"{issuer(stack).removeprefix(public_url(stack, 'id'))}/protocol/openid-connect/{path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Any
 
 import httpx
@@ -84,19 +85,29 @@ def _quietly_running(name: str) -> list[ServiceStatus]:
         return []
 
 
-def credential(loaded: Loaded, subject: str, *, virtual_key: bool) -> edge.Credential:
-    """An access token of ``subject``, or a new virtual key got with one."""
-    access = edge.obtain(loaded.stack, loaded.store(), subject)
-    if not virtual_key:
-        return access
-    with edge.client(loaded.stack) as http:
-        answer = http.post("/me/keys", headers={"Authorization": f"Bearer {access.token}"}, json={})
-    if answer.status_code not in (httpx.codes.OK, httpx.codes.CREATED):
-        raise CommandError(f"no virtual key for '{subject}': HTTP {answer.status_code}")
-    body: dict[str, Any] = answer.json()
-    return edge.Credential(
-        subject=subject, token=str(body["key"]), expires_in_s=int(body["expires_in"]), demo=access.demo
-    )
+class CredentialKind(StrEnum):
+    """What ``praxis token`` can print."""
+
+    ACCESS = "access"
+    VIRTUAL_KEY = "virtual-key"
+    PASSWORD = "password"
+
+
+def credential(loaded: Loaded, subject: str, kind: CredentialKind) -> edge.Credential:
+    """A credential of ``subject``.
+
+    Raises:
+        CommandError: no such subject, or no such credential in this environment.
+    """
+    store = loaded.store()
+    if kind is CredentialKind.PASSWORD:
+        if loaded.stack.environment != "demo" or subject not in loaded.stack.people:
+            raise CommandError("only people of a demo have a generated password", code=Exit.USAGE)
+        return edge.Credential(
+            subject=subject, token=store.get(f"person-{subject}-password"), expires_in_s=0, demo=True
+        )
+    access = edge.obtain(loaded.stack, store, subject)
+    return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access)
 
 
 def _custodian(loaded: Loaded, path: str) -> Any:

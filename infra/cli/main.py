@@ -89,13 +89,21 @@ def env(stack: StackName) -> None:
 
 
 @app.command()
-def token(stack: StackName, subject: As, virtual_key: Annotated[bool, typer.Option("--virtual-key")] = False) -> None:
-    """Print a credential of SUBJECT: the last line of stdout. A short-lived access token, or a virtual key."""
+def token(
+    stack: StackName,
+    subject: As,
+    kind: Annotated[
+        look.CredentialKind,
+        typer.Option(help="access: minutes; virtual-key: days, for tools; password: for the browser, in a demo alone."),
+    ] = look.CredentialKind.ACCESS,
+) -> None:
+    """Print a credential of SUBJECT: the last line of stdout."""
     with reported():
-        credential = look.credential(load(stack), subject, virtual_key=virtual_key)
-        say(f"{subject}: {'virtual key' if virtual_key else 'access token'}, good for {credential.expires_in_s} s")
+        credential = look.credential(load(stack), subject, kind)
+        lasts = f", good for {credential.expires_in_s} s" if credential.expires_in_s else ""
+        say(f"{kind} of {subject}{lasts}")
         if credential.demo:
-            say("demo: obtained with a generated password; every record of it is marked so")
+            say("demo: it stands on a generated password; every record of it is marked so")
         sys.stdout.write(credential.token + "\n")
 
 

@@ -24,9 +24,9 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
 @pytest.fixture(scope="session")
 def alice(proof: Proof) -> str:
     """A virtual key of alice's: unlike an access token it lasts as long as the tests."""
-    return proof.token("alice", "--virtual-key")
+    return proof.token("alice", "--kind", "virtual-key")
 
 
 @pytest.fixture(scope="session")
 def bob(proof: Proof) -> str:
-    return proof.token("bob", "--virtual-key")
+    return proof.token("bob", "--kind", "virtual-key")
