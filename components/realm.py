@@ -78,7 +78,7 @@ class Realm(pulumi.ComponentResource):
             login_with_email_allowed=True,
             ssl_required="external",
             default_signature_algorithm="RS256",
-            access_token_lifespan="10m0s",
+            access_token_lifespan="10m0s",  # noqa: S106 - a duration
             sso_session_idle_timeout="8h0m0s",
             security_defenses=keycloak.RealmSecurityDefensesArgs(
                 brute_force_detection=keycloak.RealmSecurityDefensesBruteForceDetectionArgs(max_login_failures=10)

@@ -44,9 +44,7 @@ def connect() -> docker.DockerClient:
         client = docker.from_env(timeout=30)
         client.ping()
     except DockerException as error:
-        raise CommandError(
-            f"Docker cannot be reached: {error}", fix="./praxis doctor", code=Exit.UNREACHABLE
-        ) from None
+        raise CommandError(f"Docker cannot be reached: {error}", fix="./praxis doctor", code=Exit.UNREACHABLE) from None
     return client
 
 

@@ -89,9 +89,7 @@ def _token(stack: Stack, subject: str, form: dict[str, str], *, demo: bool) -> C
 
 
 def _credential(body: dict[str, Any], subject: str, *, demo: bool) -> Credential:
-    return Credential(
-        subject=subject, token=str(body["access_token"]), expires_in_s=int(body["expires_in"]), demo=demo
-    )
+    return Credential(subject=subject, token=str(body["access_token"]), expires_in_s=int(body["expires_in"]), demo=demo)
 
 
 def _device_flow(stack: Stack, subject: str) -> Credential:

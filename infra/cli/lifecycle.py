@@ -37,7 +37,7 @@ def up(loaded: Loaded, *, as_json: bool) -> None:
         result = stack.up(on_event=progress, on_output=_ignore, color="never", show_secrets=False)
     except automation.CommandError as error:
         raise failure(error, progress) from None
-    changes = dict(result.summary.resource_changes or {})
+    changes = {str(getattr(key, "value", key)): count for key, count in (result.summary.resource_changes or {}).items()}
     same = changes.pop("same", 0)
     steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
     _drop_old_config(loaded)
@@ -167,4 +167,3 @@ def _counted(changes: dict[str, int]) -> str:
 
 def _ignore(_: str) -> None:
     """The engine's own text: events say it better."""
-

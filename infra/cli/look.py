@@ -55,7 +55,8 @@ def show(loaded: Loaded, services: list[ServiceStatus]) -> None:
     """Endpoints and services as tables on stdout."""
     table("Endpoints", ["what", "where"], [[what, where] for what, where in endpoints(loaded).items()])
     rows = [
-        [s.service, s.state, s.health, f"{s.memory_mib:.0f} / {s.limit_mib}", str(s.restarts), s.image] for s in services
+        [s.service, s.state, s.health, f"{s.memory_mib:.0f} / {s.limit_mib}", str(s.restarts), s.image]
+        for s in services
     ]
     used, limit = sum(s.memory_mib for s in services), sum(s.limit_mib for s in services)
     rows.append(["all", "", "", f"{used:.0f} / {limit}", "", ""])
@@ -90,7 +91,7 @@ class CredentialKind(StrEnum):
 
     ACCESS = "access"
     VIRTUAL_KEY = "virtual-key"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
 def credential(loaded: Loaded, subject: str, kind: CredentialKind) -> edge.Credential:

@@ -75,7 +75,7 @@ def status(stack: StackName, as_json: AsJson = False) -> None:
 
 @app.command()
 def doctor(stack: StackName = "laptop", as_json: AsJson = False) -> None:
-    """Check this machine: engine, Docker, ports, memory, disk, clock, registries, names. Names the fix of each finding."""
+    """Check this machine (engine, Docker, ports, memory, disk, clock, registries, names) and name each fix."""
     with reported():
         look.doctor(load(stack), as_json=as_json)
 
@@ -160,5 +160,3 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on")
         raise SystemExit(130) from None
-
-

@@ -61,9 +61,8 @@ def walk(stack: Stack, store: Store, subject: str) -> Trail:
         seconds = time.monotonic() - begin
         trace = answer.headers.get(TRACE_HEADER, "")
         if answer.status_code != httpx.codes.OK:
-            raise CommandError(
-                f"the request as '{subject}' was refused: HTTP {answer.status_code} {answer.text[:300]} (trace {trace or '-'})"
-            )
+            said = f"HTTP {answer.status_code} {answer.text[:300]}"
+            raise CommandError(f"the request as '{subject}' was refused: {said} (trace {trace or '-'})")
     record = read_record(stack, store, trace)
     return Trail(
         subject=str(record["name"]),

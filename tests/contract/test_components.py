@@ -93,7 +93,9 @@ class TestComposition:
     def test_every_service_of_the_blueprint_is_made_once(self, stack: Stack) -> None:
         built = build(stack)
         assert set(built.target.services) == {spec.name for spec in blueprint(stack, "laptop").services}
-        assert {spec.name for spec in blueprint(stack, "laptop").services if spec.secrets} == set(built.target.receivers)
+        assert {spec.name for spec in blueprint(stack, "laptop").services if spec.secrets} == set(
+            built.target.receivers
+        )
 
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
         used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("praxis:")}
@@ -105,7 +107,7 @@ class TestComposition:
 
     def test_people_and_agents_are_made_with_role_and_department(self, stack: Stack) -> None:
         built = build(stack)
-        assert [n for n in built.named("keycloak:index/user:User")] == [
+        assert built.named("keycloak:index/user:User") == [
             "praxis-identity-praxis-person-alice",
             "praxis-identity-praxis-person-bob",
         ]
@@ -150,6 +152,8 @@ def test_every_component_is_in_the_list() -> None:
         value
         for module in modules
         for value in vars(module).values()
-        if inspect.isclass(value) and issubclass(value, pulumi.ComponentResource) and value.__module__ == module.__name__
+        if inspect.isclass(value)
+        and issubclass(value, pulumi.ComponentResource)
+        and value.__module__ == module.__name__
     }
     assert found == set(TOKENS)

@@ -53,7 +53,9 @@ def sinks(proof: Proof) -> Iterator[tuple[str, bytes]]:
 
 def test_every_sink_is_free_of_every_secret(proof: Proof, canaries: dict[str, bytes]) -> None:
     assert len(canaries) > 15
-    found = [f"{name} in {sink}" for sink, content in sinks(proof) for name, value in canaries.items() if value in content]
+    found = [
+        f"{name} in {sink}" for sink, content in sinks(proof) for name, value in canaries.items() if value in content
+    ]
     assert found == []
 
 

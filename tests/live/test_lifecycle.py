@@ -99,7 +99,10 @@ def test_an_unset_secret_is_exit_2(proof: Proof) -> None:
     file.write_text(yaml.safe_dump(raw))
     done = proof.praxis("up", "other", check=False)
     assert done.returncode == 2
-    assert "secret://anthropic-api-key: is not set; set it with: ./praxis secrets set other anthropic-api-key" in done.stderr
+    assert (
+        "secret://anthropic-api-key: is not set; set it with: ./praxis secrets set other anthropic-api-key"
+        in done.stderr
+    )
 
 
 def test_a_port_in_use_is_exit_2(proof: Proof) -> None:

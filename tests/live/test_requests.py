@@ -94,7 +94,10 @@ class TestRefusals:
         answer = httpx.post(
             f"{proof.url}/v1/chat/completions",
             json={"model": "smollm2", "messages": []},
-            headers={"X-Praxis-Assertion": "e30.e30.e30", "Authorization": f"Bearer {proof.store.get('litellm-master-key')}"},
+            headers={
+                "X-Praxis-Assertion": "e30.e30.e30",
+                "Authorization": f"Bearer {proof.store.get('litellm-master-key')}",
+            },
             trust_env=False,
         )
         assert answer.status_code == 401
@@ -147,7 +150,12 @@ class TestRecords:
         answer = proof.ask(proof.token(subject), "Say hello.")
         record = proof.receipt(answer.headers["x-praxis-trace-id"])
         usage = answer.json()["usage"]
-        assert (record["name"], record["kind"], record["department"], record["role"]) == (subject, kind, department, role)
+        assert (record["name"], record["kind"], record["department"], record["role"]) == (
+            subject,
+            kind,
+            department,
+            role,
+        )
         assert (record["input_tokens"], record["output_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
         price = proof.stack.models["smollm2"].price_usd_per_million_tokens
         assert float(record["cost_usd"]) == pytest.approx(

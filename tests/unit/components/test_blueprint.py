@@ -92,7 +92,9 @@ def test_a_provider_model_opens_a_way_out_for_litellm_and_delivers_its_key(stack
     spec = blueprint(wider, "laptop")["litellm"]
     assert "providers" in spec.networks
     assert spec.secrets["anthropic-api-key"] == "${anthropic-api-key}"
-    (entry,) = [m for m in yaml.safe_load(spec.config_files["litellm.yaml"])["model_list"] if m["model_name"] == "claude"]
+    (entry,) = [
+        m for m in yaml.safe_load(spec.config_files["litellm.yaml"])["model_list"] if m["model_name"] == "claude"
+    ]
     assert entry["litellm_params"]["api_key"] == "os.environ/PRAXIS_SECRET_ANTHROPIC_API_KEY"
 
 
@@ -105,7 +107,9 @@ class TestRoutes:
         routers: dict[str, dict[str, object]] = http["routers"]
         return routers
 
-    def test_every_route_to_litellm_from_outside_passes_the_custodian(self, routes: dict[str, dict[str, object]]) -> None:
+    def test_every_route_to_litellm_from_outside_passes_the_custodian(
+        self, routes: dict[str, dict[str, object]]
+    ) -> None:
         outside = [r for r in routes.values() if r["service"] == "litellm" and r["entryPoints"] != ["admin"]]
         assert outside
         assert all("authenticate" in r["middlewares"] for r in outside)  # type: ignore[operator]  # YAML lists

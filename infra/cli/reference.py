@@ -1,13 +1,9 @@
-"""Writes docs/reference/ from the code: stack file, command line, services, targets. ``--check`` only compares."""
+"""``python -m infra.cli.reference`` writes docs/reference/ from the code; with ``--check`` it only compares."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
 
 import click
 import typer
@@ -19,11 +15,11 @@ from components.target import Capability
 from config import load_stack
 from config.stack import Stack
 from infra.cli.main import app
-from infra.paths import STACKS
+from infra.paths import REPOSITORY, STACKS
 from infra.targets.docker import DockerTarget
 
-REFERENCE = Path(__file__).parent / "reference"
-NOTE = "<!-- Made by docs/generate.py; do not edit. -->\n\n"
+REFERENCE = REPOSITORY / "docs" / "reference"
+NOTE = "<!-- Made by `python -m infra.cli.reference`; do not edit. -->\n\n"
 
 
 def pages() -> dict[str, str]:
@@ -40,7 +36,8 @@ def stack_file() -> str:
     """Every key of a stack file, with type, default and meaning."""
     lines = [f"# The stack file\n\n{NOTE}Every key that `stacks/NAME.yaml` may hold. An unknown key is an error.\n"]
     for model in _models(Stack, []):
-        lines.append(f"\n## {model.__name__}\n\n{_first(model.__doc__)}\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+        lines.append(f"\n## {model.__name__}\n\n{_first(model.__doc__)}\n\n")
+        lines.append("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
         lines.extend(
             f"| `{name}` | {_type(field)} | {_default(field)} | {_cell(field.description or '')} |\n"
             for name, field in model.model_fields.items()
@@ -80,7 +77,13 @@ def _plain(annotation: object) -> str:
         return " or ".join(parts)
     if parts:
         return " or ".join(_plain(part) for part in parts if part is not type(None))
-    names = {"str": "text", "int": "whole number", "Decimal": "amount", "bool": "true or false", "GuardAction": "allow or mask or block"}
+    names = {
+        "str": "text",
+        "int": "whole number",
+        "Decimal": "amount",
+        "bool": "true or false",
+        "GuardAction": "allow or mask or block",
+    }
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name, name)
 
@@ -96,7 +99,9 @@ def _default(field: FieldInfo) -> str:
 
 def command_line() -> str:
     """Every verb with its help."""
-    lines = [f"# The command line\n\n{NOTE}`./praxis VERB [SUBVERB] STACK …`; `PRAXIS_STACK` is the default of STACK.\n"]
+    lines = [
+        f"# The command line\n\n{NOTE}`./praxis VERB [SUBVERB] STACK …`; `PRAXIS_STACK` is the default of STACK.\n"
+    ]
     lines.append("Exit codes: 0 in order, 1 failure, 2 wrong usage or settings, 3 could not look, 7 drift.\n")
     root = typer.main.get_command(app)
     for path, command in _commands(root, "./praxis"):
@@ -155,7 +160,7 @@ def main() -> int:
         return 0
     stale = [n for n, t in made.items() if not (REFERENCE / n).exists() or (REFERENCE / n).read_text() != t]
     for name in stale:
-        print(f"docs/reference/{name} is stale: run python docs/generate.py")
+        print(f"docs/reference/{name} is stale: run python -m infra.cli.reference")
     return 1 if stale else 0
 
 
