@@ -1,0 +1,206 @@
+"""Builds the images, each named by what it is made of; what is there already is not built again.
+
+The legacy builder of the Docker daemon is enough: no BuildKit, no registry, and no network during a build.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from infra.paths import cache, home
+from infra.supply.context import assembled, packed
+from infra.supply.debian import import_root, install_packages
+from infra.supply.process import LAST_LINES, SupplyError
+from infra.supply.progress import Progress
+from infra.supply.recipe import EdgeBuild, Image, load, names
+
+BASE = "base"
+DOCKER_TIMEOUT_S = 1800
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """An image on this machine: its name for people and its id (``sha256:…``), which says what is in it."""
+
+    reference: str
+    id: str
+
+
+def built_images() -> dict[str, str]:
+    """Image name -> id, as last built on this machine (``PRAXIS_HOME/images.json``).
+
+    Raises :class:`SupplyError` if nothing has been built.
+    """
+    return {name: each.id for name, each in image_table().items()}
+
+
+def image_table() -> dict[str, Built]:
+    """Image name -> what was last built. Raises :class:`SupplyError` if nothing has been."""
+    file = _table_file()
+    if not file.is_file():
+        raise SupplyError("no images have been built on this machine", fix="./praxis up STACK builds them")
+    return {name: Built(**entry) for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def connect() -> docker.DockerClient:
+    """The Docker daemon of this machine or of ``DOCKER_HOST``. Raises :class:`SupplyError` if it does not answer."""
+    try:
+        client = docker.from_env(timeout=DOCKER_TIMEOUT_S)
+        client.ping()
+    except DockerException as error:
+        raise SupplyError(f"the Docker daemon does not answer: {error}", fix="start it; ./praxis doctor") from None
+    return client
+
+
+class ImageBuilder:
+    """Builds any of the images. Safe to use from several threads, which then share what is under the images."""
+
+    def __init__(self, client: docker.DockerClient, edge_build: EdgeBuild) -> None:
+        self._client = client
+        self._edge_build = edge_build
+        self._base_lock = threading.Lock()
+
+    def image(self, name: str) -> Image:
+        """Recipe and folder of ``name``. Raises :class:`SupplyError`."""
+        return load(name, self._edge_build)
+
+    def present(self, name: str) -> Built | None:
+        """What is there of ``name`` exactly as it would be built now, if it is."""
+        base = self._find(self._base_tag())
+        return None if base is None else self._find(self.image(name).tag(base.id))
+
+    def build(self, name: str) -> Built:
+        """The image ``name``, built if it is not there. Raises :class:`SupplyError`."""
+        base = self.base()
+        image = self.image(name)
+        tag = image.tag(base.id)
+        return self._find(tag) or self._build(image, self._with_packages(image, base), tag)
+
+    def base(self) -> Built:
+        """The image under all others."""
+        with self._base_lock:
+            tag = self._base_tag()
+            found = self._find(tag)
+            if found is not None:
+                return found
+            image = self.image(BASE)
+            if image.recipe.root is None:
+                raise SupplyError("images/base/image.toml: has no [root]")
+            root = f"praxis/root:{tag.rpartition(':')[2]}"
+            if self._find(root) is None:
+                import_root(self._client, image.recipe.root, root)
+            return self._build(image, root, tag)
+
+    def _base_tag(self) -> str:
+        return self.image(BASE).tag("")
+
+    def _with_packages(self, image: Image, base: Built) -> str:
+        """The image to build on: the base, or the base with the Debian packages that ``image`` asks for."""
+        if image.recipe.debian is None:
+            return base.id
+        root = self.image(BASE).recipe.root
+        tag = f"praxis/{image.name}-packages:{image.packages_key(base.id)}"
+        if self._find(tag) is None:
+            install_packages(self._client, base.id, image.recipe.debian, root.suite if root else "", tag)
+        return tag
+
+    def _build(self, image: Image, parent: str, tag: str) -> Built:
+        with assembled(image) as context, packed(context, image.modes) as archive:
+            try:
+                said = self._client.api.build(
+                    fileobj=archive,
+                    custom_context=True,
+                    tag=tag,
+                    buildargs={"BASE": parent},
+                    network_mode="none",
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    use_config_proxy=False,
+                    labels={"praxis.image": image.name},
+                )
+                _finish(said, image, cache() / "logs" / f"{image.name}-build.log")
+            except APIError as error:
+                raise SupplyError(f"building image {image.name}: {error.explanation or error}") from None
+        built = self._find(tag)
+        if built is None:
+            raise SupplyError(f"building image {image.name}: the builder ended without an image")
+        return built
+
+    def _find(self, tag: str) -> Built | None:
+        try:
+            return Built(reference=tag, id=str(self._client.images.get(tag).id))
+        except ImageNotFound:
+            return None
+
+
+def build_images(
+    client: docker.DockerClient, progress: Progress, edge_build: EdgeBuild, wanted: Sequence[str], workers: int
+) -> dict[str, Built]:
+    """Build what is missing of ``wanted``, ``workers`` at a time, and write down what there is after each.
+
+    An interrupted run loses only what it was building. Raises the first :class:`SupplyError` once the others ended.
+    """
+    builder = ImageBuilder(client, edge_build)
+    table: dict[str, Built] = {}
+    lock = threading.Lock()
+
+    def one(name: str) -> None:
+        found = builder.present(name)
+        if found is None:
+            with progress.step(f"image {name}"):
+                found = builder.build(name)
+        else:
+            progress.present(f"image {name}")
+        with lock:
+            table[name] = found
+            _write_table(table)
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        futures = [pool.submit(one, name) for name in wanted]
+    for future in futures:
+        future.result()
+    return table
+
+
+def missing_images(client: docker.DockerClient, edge_build: EdgeBuild) -> list[str]:
+    """Names of the images that would be built now."""
+    builder = ImageBuilder(client, edge_build)
+    return [name for name in names() if builder.present(name) is None]
+
+
+def _finish(said: Any, image: Image, log: Path) -> None:
+    """Follow the builder's messages to their end; keep them in ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    with log.open("w", encoding="utf-8") as file:
+        for message in said:
+            text = str(message.get("stream") or message.get("error") or "")
+            file.write(text)
+            lines += [line for line in text.splitlines() if line.strip()]
+            if "error" in message:
+                last = "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+                raise SupplyError(f"building image {image.name} failed\n{last}", fix=f"see {log}")
+
+
+def _write_table(table: Mapping[str, Built]) -> None:
+    file = _table_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = {name: asdict(each) for name, each in (image_table() if file.is_file() else {}).items()}
+    known |= {name: asdict(each) for name, each in table.items()}
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def _table_file() -> Path:
+    return home() / "images.json"

@@ -1,0 +1,42 @@
+"""uv, and the Python packages of images and tools: always from hash-pinned locks, never built on this host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from infra.supply.process import SupplyError, run
+from infra.supply.registries import uv_environment
+
+IMAGE_PYTHON = "3.11"
+IMAGE_PLATFORM = "x86_64-manylinux_2_36"
+"""Debian 12's Python and C library: what every image of ours has, whatever the host runs."""
+
+
+def uv() -> Path:
+    """uv beside this Python (the bootstrap put it there), else on PATH. Raises :class:`SupplyError` without one."""
+    beside = Path(sys.executable).parent / "uv"
+    found = beside if beside.is_file() else shutil.which("uv") or os.environ.get("UV")
+    if not found:
+        raise SupplyError("uv is not installed", fix="start by ./praxis, which gets it")
+    return Path(found)
+
+
+def install_locked(lock: Path, target: Path, *, log: Path, what: str, for_image: bool) -> None:
+    """Install exactly what ``lock`` names into the folder ``target``, each file checked against its hash.
+
+    Dependencies are not looked at: a lock is complete, and some leave out on purpose what a package claims to need.
+    ``for_image`` takes the wheels of the image's Python and platform instead of this host's.
+    """
+    platform = ("--python-version", IMAGE_PYTHON, "--python-platform", IMAGE_PLATFORM) if for_image else ()
+    run(
+        [
+            *(uv(), "pip", "install", "--quiet", "--python", sys.executable, "--target", target, *platform),
+            *("--only-binary", ":all:", "--no-deps", "--require-hashes", "--link-mode", "copy", "-r", lock),
+        ],
+        what=what,
+        log=log,
+        env=uv_environment(),
+    )
