@@ -1,0 +1,1 @@
+"""Provider plugins: stand-ins for official ones where those cannot be downloaded."""

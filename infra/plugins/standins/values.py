@@ -1,0 +1,61 @@
+"""Between the engine's property values and plain Python: secrets and unknowns survive the way there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.runtime.rpc import UNKNOWN
+
+Plain = dict[str, Any]
+
+
+def plain(properties: Mapping[str, PropertyValue]) -> Plain:
+    """Plain values; whole numbers become ``int``, nulls are left out."""
+    return {key: _plain(value) for key, value in properties.items() if value.value is not None}
+
+
+def secrets_in(properties: Mapping[str, PropertyValue]) -> frozenset[str]:
+    """Names of the properties that hold a secret anywhere inside."""
+    return frozenset(key for key, value in properties.items() if value.contains_secret())
+
+
+def wrapped(values: Mapping[str, Any], secret: Iterable[str] = ()) -> dict[str, PropertyValue]:
+    """Property values; those named in ``secret`` are marked."""
+    marked = set(secret)
+    return {key: _wrap(value).with_secret(key in marked) for key, value in values.items() if value is not None}
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether the value, or anything inside it, is not known yet (in a preview)."""
+    if isinstance(value, str):
+        return value == UNKNOWN
+    if isinstance(value, Mapping):
+        return any(is_unknown(item) for item in value.values())
+    if isinstance(value, list):
+        return any(is_unknown(item) for item in value)
+    return False
+
+
+def _plain(value: PropertyValue) -> Any:
+    inner = value.value
+    if isinstance(inner, bool | str) or inner is None:
+        return inner
+    if isinstance(inner, float):
+        return int(inner) if inner.is_integer() else inner
+    if isinstance(inner, Mapping):
+        return {key: _plain(item) for key, item in inner.items() if item.value is not None}
+    if isinstance(inner, tuple):
+        return [_plain(item) for item in inner]
+    raise TypeError(f"a property of kind {value.type.value} is not supported")
+
+
+def _wrap(value: Any) -> PropertyValue:
+    if isinstance(value, bool | str) or value is None:
+        return PropertyValue(value)
+    if isinstance(value, int | float):
+        return PropertyValue(float(value))
+    if isinstance(value, Mapping):
+        return PropertyValue({key: _wrap(item) for key, item in value.items() if item is not None})
+    return PropertyValue([_wrap(item) for item in value])
