@@ -1,1 +1,1 @@
-"""Where the parts come from: the engine, its plugins and the images, on a network that reaches only package registries."""
+"""Where the parts come from: engine, plugins and images, on a network that reaches only package registries."""

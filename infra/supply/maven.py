@@ -37,12 +37,14 @@ def fetch(coordinate: str, sha256: str) -> Path:
             if attempt == TRIES or isinstance(error, httpx.HTTPStatusError):
                 raise SupplyError(
                     f"{coordinate} could not be fetched: {error}",
-                    fix="check the network, ~/.m2/settings.xml (mirrors) and HTTPS_PROXY, or set PRAXIS_MAVEN_REPOSITORY",
+                    fix="check the network, mirrors in ~/.m2/settings.xml, HTTPS_PROXY; or set PRAXIS_MAVEN_REPOSITORY",
                 ) from None
     found = file_digest(partial)
     if found != sha256:
         partial.unlink()
-        raise SupplyError(f"{coordinate}: sha256 is {found}, pinned is {sha256}", fix="do not use it: ask who serves it")
+        raise SupplyError(
+            f"{coordinate}: sha256 is {found}, pinned is {sha256}", fix="do not use it: ask who serves it"
+        )
     partial.replace(path)
     return path
 
@@ -66,7 +68,7 @@ def _download(url: str, to: Path) -> None:
 
 
 def unpack(archive: Path, to: Path) -> None:
-    """Unpack a zip without its single top folder. Modes are kept. Raises :class:`SupplyError` on a path that leaves it."""
+    """Unpack a zip without its single top folder. Keeps modes. Raises :class:`SupplyError` on a path out of it."""
     with zipfile.ZipFile(archive) as bundle:
         for entry in bundle.infolist():
             inner = Path(*Path(entry.filename).parts[1:])

@@ -45,11 +45,6 @@ class Progress:
             beat.join()
             self._line(f"{head}: {outcome} {time.monotonic() - begin:.0f} s")
 
-    def present(self, what: str) -> None:
-        """Count a step whose result is already there."""
-        with self._lock:
-            self._begun += 1
-
     def _beat(self, head: str, begin: float, ended: threading.Event) -> None:
         while not ended.wait(self._beat_s):
             self._line(f"{head}: {time.monotonic() - begin:.0f} s so far")

@@ -113,7 +113,7 @@ class Image:
         return found | ({f"bin/{self.wheel.binary}": int(self.wheel.mode, 8)} if self.wheel else {})
 
     def key(self, parent: str) -> str:
-        """What decides the content: the folder, what is built into it, our package if it copies that, the parent's id."""
+        """What decides the content: the folder, what is built into it, our package if it copies it, and the parent."""
         parts = [parent, folder_digest(self.folder), *(tool.key() for _, tool in self.tools)]
         if self._from_wheel:
             parts.append("wheel")
@@ -159,5 +159,3 @@ def _tool(folder: Path, go: Go) -> GoTool:
         version_symbol=go.version_symbol,
         version_module=go.version_module,
     )
-
-

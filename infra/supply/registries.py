@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+from infra.paths import cache
 from infra.supply.process import SupplyError
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY")
@@ -62,7 +63,9 @@ def pip_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     )
 
 
-def uv_environment(environ: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+def uv_environment(
+    environ: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The variables by which uv uses the index, the CA bundle and the proxy that pip is set up with.
 
     What is already said to uv itself (``UV_…``, ``SSL_CERT_FILE``) stays.
@@ -79,6 +82,7 @@ def uv_environment(environ: Mapping[str, str] | None = None, settings: Mapping[s
         "HTTPS_PROXY": proxy,
         # One message in a build log is worth more than a bar that a log cannot show.
         "UV_NO_PROGRESS": "1",
+        "UV_CACHE_DIR": str(cache() / "uv"),
     }
     return {key: " ".join(value.split()) for key, value in offered.items() if value and key not in environ}
 
@@ -131,14 +135,16 @@ def apt_settings() -> str:
 def debian_sources(suite: str) -> str:
     """Where Debian ``suite`` comes from, as lines of a sources.list; empty = the package tools' own default.
 
-    ``PRAXIS_DEBIAN_MIRROR`` (``URL`` or ``URL SECURITY-URL``) wins; else a host that itself runs ``suite`` gives its own.
+    ``PRAXIS_DEBIAN_MIRROR`` (``URL`` or ``URL SECURITY-URL``) wins; else a host that runs ``suite`` gives its own.
     """
     named = os.environ.get("PRAXIS_DEBIAN_MIRROR", "").split()
     if named:
         main, security = named[0], named[1] if len(named) > 1 else ""
         lines = [f"deb {main} {suite} main", f"deb {main} {suite}-updates main"]
         return "\n".join([*lines, *([f"deb {security} {suite}-security main"] if security else [])]) + "\n"
-    if f"VERSION_CODENAME={suite}" not in _text(Path("/etc/os-release")) or "ID=debian" not in _text(Path("/etc/os-release")):
+    if f"VERSION_CODENAME={suite}" not in _text(Path("/etc/os-release")) or "ID=debian" not in _text(
+        Path("/etc/os-release")
+    ):
         return ""
     lines = []
     folder = Path("/etc/apt/sources.list.d")
@@ -168,7 +174,9 @@ def _deb822(text: str) -> list[str]:
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() == "no":
             continue
         for uri in fields.get("uris", "").split():
-            lines += [f"deb {uri} {suite} {fields.get('components', 'main')}" for suite in fields.get("suites", "").split()]
+            lines += [
+                f"deb {uri} {suite} {fields.get('components', 'main')}" for suite in fields.get("suites", "").split()
+            ]
     return lines
 
 
@@ -180,5 +188,7 @@ def require(program: str, package: str) -> str:
     """The path of ``program``. Raises :class:`SupplyError` that names the package to install."""
     path = shutil.which(program)
     if path is None:
-        raise SupplyError(f"{program} is not installed", fix=f"install it, on Debian or Ubuntu: apt-get install {package}")
+        raise SupplyError(
+            f"{program} is not installed", fix=f"install it, on Debian or Ubuntu: apt-get install {package}"
+        )
     return path

@@ -1,0 +1,82 @@
+"""The Pulumi engine, built from its published module, and the environment in which it runs.
+
+The module's go.mod and go.sum stand beside this file. Python's language host is in no registry, so beside the engine
+stands one of ours (:mod:`infra.supply.engine.host`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from infra.paths import home, stack_folder
+from infra.supply.artefacts import GoTool
+
+ENGINE = GoTool(
+    binary="pulumi",
+    folder=Path(__file__).parent,
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    version_symbol="github.com/pulumi/pulumi/sdk/v3/go/common/version.Version",
+    version_module="github.com/pulumi/pulumi/sdk/v3",
+)
+HOST = "pulumi-language-python"
+PASSPHRASE_BYTES = 32
+
+
+def build_engine() -> Path:
+    """The engine, built if it is not there, with the language host beside it. Raises :class:`SupplyError`."""
+    engine = ENGINE.build()
+    host = engine.with_name(HOST)
+    if not host.is_file():
+        partial = host.with_suffix(".partial")
+        # Which Python and which clone is the environment's to say: several clones share one engine.
+        partial.write_text(
+            '#!/bin/sh\nexec "${PRAXIS_PYTHON:?}" -P "${PRAXIS_LANGUAGE_HOST:?}" "$@"\n', encoding="utf-8"
+        )
+        partial.chmod(0o755)
+        partial.replace(host)
+    return engine
+
+
+def engine_present() -> bool:
+    """Whether there is nothing to build."""
+    return ENGINE.path().is_file() and ENGINE.path().with_name(HOST).is_file()
+
+
+def pulumi_environment(stack: str) -> dict[str, str]:
+    """The variables for plain ``pulumi`` on ``stack``: which engine, which state, and where the passphrase is.
+
+    Makes the passphrase file (mode 0600) and the state's folder if they are not there. Needs no engine to be built.
+    """
+    state = home() / "state"
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    passphrase = stack_folder(stack).passphrase
+    _ensure_passphrase(passphrase)
+    return {
+        "PATH": f"{ENGINE.path().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PULUMI_HOME": str(pulumi_home()),
+        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PRAXIS_PYTHON": sys.executable,
+        "PRAXIS_LANGUAGE_HOST": str(Path(__file__).with_name("host.py")),
+    }
+
+
+def pulumi_home() -> Path:
+    """``PULUMI_HOME``: plugins and credentials of the engine, apart from those of any other Pulumi on this machine."""
+    return home() / "pulumi"
+
+
+def _ensure_passphrase(file: Path) -> None:
+    if file.is_file():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w", encoding="ascii") as out:
+        out.write(os.urandom(PASSPHRASE_BYTES).hex() + "\n")
