@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from docker.errors import DockerException
 from infra.paths import cache
 from infra.supply.process import SupplyError, run, tail
 from infra.supply.progress import Say
+from infra.supply.root import as_root, ensure_programs
 
 START_S = 60
 SYSTEMD = Path("/run/systemd/system")
@@ -48,43 +48,6 @@ def ensure_docker(say: Say) -> None:
     _start_docker(say)
 
 
-def ensure_programs(packages: dict[str, str], say: Say) -> None:
-    """``packages``: program -> Debian packages that bring it. Installs what is missing. Raises :class:`SupplyError`."""
-    # Where daemons live is not on everybody's PATH.
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-    missing = [packages[program] for program in packages if shutil.which(program, path=path) is None]
-    if not missing:
-        return
-    words = " ".join(missing).split()
-    by_hand = f"sudo apt-get install {' '.join(words)}"
-    if shutil.which("apt-get") is None:
-        raise SupplyError(
-            f"missing on this host: {', '.join(words)}", fix="install them with this system's own package tool"
-        )
-    say(f"missing on this host: {', '.join(words)}; installing (apt-get)")
-    for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *words]):
-        run(
-            [*_as_root(by_hand), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *command],
-            what=f"installing {', '.join(words)}",
-            log=cache() / "logs/apt.log",
-        )
-
-
-def _as_root(by_hand: str) -> Sequence[str]:
-    """The words that make a command run as root. Raises :class:`SupplyError` where nothing does."""
-    if os.geteuid() == 0:
-        return ()
-    sudo = shutil.which("sudo")
-    if sudo is None:
-        raise SupplyError("installing needs root, and there is no sudo", fix=by_hand)
-    if subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
-        return (sudo, "-n")
-    if not sys.stdin.isatty():
-        raise SupplyError("installing needs root, and sudo wants a password", fix=by_hand)
-    subprocess.run([sudo, "-v"], check=False)
-    return (sudo,)
-
-
 def _start_docker(say: Say) -> None:
     """Start the daemon by the service manager, or by hand where none runs, and wait until it answers."""
     if not docker_error():
@@ -92,7 +55,7 @@ def _start_docker(say: Say) -> None:
     say("starting the Docker daemon")
     log = cache() / "logs/dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    root = _as_root("start the Docker daemon (dockerd)")
+    root = as_root("start the Docker daemon (dockerd)")
     if SYSTEMD.is_dir():
         run([*root, "systemctl", "enable", "--now", "docker"], what="starting Docker", log=log)
     else:

@@ -89,6 +89,7 @@ class StandIn(sdk.Provider):
         Raises:
             PluginError: this stand-in does not serve it.
         """
+        token = own_type(token)
         if token not in self._types:
             served = ", ".join(sorted(self._types))
             raise PluginError(f"{token} is not served by this stand-in; it serves: {served}")
@@ -106,7 +107,8 @@ class StandIn(sdk.Provider):
         return sdk.CheckResponse(inputs=self._marked(kind, complete, request.new_inputs))
 
     async def diff(self, request: sdk.DiffRequest) -> sdk.DiffResponse:
-        kind, rules = self.type_of(request.type), self.schema_of(request.type)
+        kind = self.type_of(request.type)
+        rules = self.schema_of(kind.token)
         old, new = plain(request.old_state), plain(request.new_inputs)
         changed = [key for key in differences(kind, rules, old, new) if key not in request.ignore_changes]
         replaces = [key for key in changed if key in rules.replaces]
@@ -133,6 +135,10 @@ class StandIn(sdk.Provider):
             live = await self._do(f"read {request.name}", kind.read, request.resource_id, state)
         except GoneError:
             return sdk.ReadResponse()
+        # A set that merely comes back in another order has not changed.
+        live |= {
+            key: state[key] for key in kind.unordered & live.keys() & state.keys() if same(live[key], state[key], True)
+        }
         accepted = self.schema_of(kind.token).inputs
         if inputs:
             new_inputs = {key: live.get(key, value) for key, value in inputs.items()}
@@ -177,6 +183,11 @@ class StandIn(sdk.Provider):
         self, kind: ResourceType, values: Plain, given: Mapping[str, PropertyValue]
     ) -> dict[str, PropertyValue]:
         return wrapped(values, self.schema_of(kind.token).secrets | secrets_in(given))
+
+
+def own_type(qualified: str) -> str:
+    """A resource's own type, out of what a URN holds: its parents' types, joined by ``$``, and its own."""
+    return qualified.rsplit("$", 1)[-1]
 
 
 def differences(kind: ResourceType, rules: ResourceSchema, old: Plain, new: Plain) -> list[str]:
