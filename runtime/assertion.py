@@ -1,0 +1,71 @@
+"""The signed word of the custodian about a request: who asks, under which policy, in which trace. Lives one minute.
+
+A JWT (RFC 7519) signed with Ed25519 (RFC 8037). Only the custodian has the private key.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from runtime.contract import Kind
+
+ISSUER = "praxis-custodian"
+AUDIENCE = "praxis-gateway"
+LIFETIME_S = 60
+HEADER = "x-praxis-assertion"
+_ALGORITHM = "Ed25519"
+
+
+class InvalidAssertionError(Exception):
+    """Not an assertion of the custodian, or one that is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """``policy`` is the digest of the effective policy; ``credential`` says how the caller proved who it is."""
+
+    sub: str
+    name: str
+    kind: Kind
+    department: str
+    role: str
+    policy: str
+    trace: str
+    credential: str
+    demo: bool
+
+
+def sign(assertion: Assertion, key: OKPKey, now: float | None = None) -> str:
+    """The assertion as a compact JWT."""
+    issued = int(time.time() if now is None else now)
+    claims = {**asdict(assertion), "iss": ISSUER, "aud": AUDIENCE, "iat": issued, "exp": issued + LIFETIME_S}
+    return jwt.encode({"alg": _ALGORITHM}, claims, key, algorithms=[_ALGORITHM])
+
+
+def verify(token: str, key: OKPKey, *, leeway_s: int = 5) -> Assertion:
+    """The assertion in ``token``.
+
+    Args:
+        leeway_s: how long after its end it is still taken (clocks; records that come late).
+
+    Raises:
+        InvalidAssertionError: forged, over, or not an assertion.
+    """
+    registry = jwt.JWTClaimsRegistry(
+        leeway=leeway_s,
+        iss={"essential": True, "value": ISSUER},
+        aud={"essential": True, "value": AUDIENCE},
+        exp={"essential": True},
+    )
+    try:
+        claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
+        registry.validate(claims)
+        fields = {name: claims[name] for name in Assertion.__dataclass_fields__}
+        return Assertion(**{**fields, "kind": Kind(fields["kind"])})
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise InvalidAssertionError(f"no valid assertion: {type(error).__name__}") from None

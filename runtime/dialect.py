@@ -1,0 +1,92 @@
+"""Refusals in the caller's own dialect: the error bodies that OpenAI's and Anthropic's clients understand.
+
+Sources: the "Errors" pages of both vendors' API references.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+TRACE_HEADER = "x-praxis-trace-id"
+
+
+class Dialect(StrEnum):
+    """How a caller speaks, told by the path it asks for."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+def dialect_of(path: str) -> Dialect:
+    """Anthropic's for ``/v1/messages`` and what is below it, OpenAI's for everything else."""
+    bare = path.split("?", 1)[0]
+    return Dialect.ANTHROPIC if bare == "/v1/messages" or bare.startswith("/v1/messages/") else Dialect.OPENAI
+
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    503: "overloaded_error",
+}
+_OPENAI_TYPES = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "invalid_request_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
+FINAL = frozenset({400, 401, 403, 404, 413})
+"""Statuses of refusals that a retry cannot change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A request that is refused. ``code`` is a short machine-readable reason; ``message`` is for a person."""
+
+    status: int
+    code: str
+    message: str
+    retry: bool | None = None
+    """Whether a client should try again; ``None`` means what the status says."""
+
+    def body(self, dialect: Dialect) -> dict[str, Any]:
+        """The error body."""
+        if dialect is Dialect.ANTHROPIC:
+            kind = _ANTHROPIC_TYPES.get(self.status, "api_error")
+            return {"type": "error", "error": {"type": kind, "message": self.message}}
+        kind = _OPENAI_TYPES.get(self.status, "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": None, "code": self.code}}
+
+    def headers(self, trace: str) -> dict[str, str]:
+        """Headers of the answer. ``x-should-retry`` is what both vendors' clients obey."""
+        retry = self.status not in FINAL if self.retry is None else self.retry
+        headers = {TRACE_HEADER: trace, "content-type": "application/json", "x-should-retry": str(retry).lower()}
+        return headers | ({"www-authenticate": "Bearer"} if self.status == 401 else {})
+
+    def encoded(self, dialect: Dialect) -> bytes:
+        """The error body as bytes."""
+        return json.dumps(self.body(dialect)).encode()
+
+
+def reworded(status: int, body: Mapping[str, Any]) -> Refusal:
+    """A refusal out of somebody else's error body (LiteLLM's), whatever its shape."""
+    error = body.get("error", body.get("detail", body))
+    while isinstance(error, Mapping) and isinstance(error.get("error"), Mapping | str):
+        error = error["error"]
+    if isinstance(error, Mapping):
+        message, code = str(error.get("message") or error), str(error.get("code") or error.get("type") or status)
+    else:
+        message, code = str(error), str(status)
+    return Refusal(status=status, code=code, message=message)
