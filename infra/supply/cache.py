@@ -17,6 +17,7 @@ from infra.supply.artefacts import GoTool, delete_read_only
 from infra.supply.engine import ENGINE
 from infra.supply.images import BASE, ImageBuilder, image_table
 from infra.supply.process import SupplyError
+from infra.supply.python import ENVIRONMENTS, environment_folder, uv_folder
 from infra.supply.recipe import load, names
 
 OURS = "praxis/"
@@ -26,7 +27,7 @@ DIRECT = ("go", "toolchain", "uv", "downloads", "scratch")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """``bytes`` on disk of one thing; an image counts only what it shares with no other, the base in full."""
+    """``bytes`` on disk of one thing; an image counts what it adds to those under it."""
 
     name: str
     bytes: int
@@ -72,7 +73,8 @@ def size_of(folder: Path) -> int:
 
 
 def _folders() -> Iterator[tuple[Path, bool]]:
-    used = {tool.path().parent for tool in _tools()} | {Path(sys.prefix)}
+    used = {tool.path().parent for tool in _tools()} | {Path(sys.prefix), uv_folder()}
+    used |= {environment_folder(lock) for lock in ENVIRONMENTS}
     for group in ("artefacts", "python"):
         for folder in sorted(path for path in (cache() / group).glob("*") if path.is_dir()):
             yield folder, folder in used
@@ -95,9 +97,10 @@ def _images() -> Iterator[tuple[Entry, docker.DockerClient]]:
         used = _used_references(client)
     except (DockerException, OSError):
         return
+    base = max((int(each["Size"]) for each in images if _is_base(each)), default=0)
     for image in images:
         for reference in (tag for tag in image.get("RepoTags") or [] if tag.startswith(OURS)):
-            yield Entry(name=reference, bytes=_own_bytes(image, reference), used=reference in used), client
+            yield Entry(name=reference, bytes=_own_bytes(image, reference, base), used=reference in used), client
 
 
 def _used_references(client: docker.DockerClient) -> set[str]:
@@ -110,9 +113,16 @@ def _used_references(client: docker.DockerClient) -> set[str]:
     return used | builder.underneath()
 
 
-def _own_bytes(image: dict[str, Any], reference: str) -> int:
-    shared = max(int(image.get("SharedSize", 0)), 0)
-    return int(image["Size"]) - (0 if reference.startswith(f"{OURS}{BASE}:") else shared)
+def _is_base(image: dict[str, Any]) -> bool:
+    return any(tag.startswith(f"{OURS}{BASE}:") for tag in image.get("RepoTags") or [])
+
+
+def _own_bytes(image: dict[str, Any], reference: str, base: int) -> int:
+    """What an image adds: packages on top of the base, anything else on top of all that it shares."""
+    size, shared = int(image["Size"]), max(int(image.get("SharedSize", 0)), 0)
+    if _is_base(image):
+        return size
+    return max(size - (base if reference.partition(":")[0].endswith("-packages") else shared), 0)
 
 
 def _shown(path: Path) -> str:

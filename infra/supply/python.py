@@ -1,18 +1,35 @@
-"""uv, and the Python packages of images and tools: always from hash-pinned locks, never built on this host."""
+"""uv, and Python packages for images and tools: from hash-pinned locks, never built here. Standard library only."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 from pathlib import Path
 
+from infra.paths import REPOSITORY, cache
 from infra.supply.process import SupplyError, run
 from infra.supply.registries import uv_environment
 
+LOCKS = REPOSITORY / "locks"
+UV_LOCK = LOCKS / "uv.txt"
+ENVIRONMENTS = (LOCKS / "operate.txt", LOCKS / "dev.txt")
+"""What the command line needs, and what development needs on top."""
 IMAGE_PYTHON = "3.11"
 IMAGE_PLATFORM = "x86_64-manylinux_2_36"
 """Debian 12's Python and C library: what every image of ours has, whatever the host runs."""
+
+
+def environment_folder(lock: Path) -> Path:
+    """Where the virtual environment of ``lock`` is, for this Python, or will be."""
+    pinned = hashlib.sha256(lock.read_bytes() + UV_LOCK.read_bytes()).hexdigest()[:12]
+    return cache() / "python" / f"{lock.stem}-{sys.version_info.major}.{sys.version_info.minor}-{pinned}"
+
+
+def uv_folder() -> Path:
+    """Where the environment is that uv itself is installed in."""
+    return cache() / "python" / f"uv-{hashlib.sha256(UV_LOCK.read_bytes()).hexdigest()[:12]}"
 
 
 def uv() -> Path:

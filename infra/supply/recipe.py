@@ -14,6 +14,8 @@ from infra.supply.artefacts import GoTool
 from infra.supply.content import digest_of, folder_digest
 from infra.supply.process import SupplyError
 
+FORMAT = "1"
+"""Counts up when the steps themselves change in a way that changes their result."""
 IMAGES = REPOSITORY / "images"
 EdgeBuild = Literal["source", "wheel"]
 Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
@@ -114,7 +116,7 @@ class Image:
 
     def key(self, parent: str) -> str:
         """What decides the content: the folder, what is built into it, our package if it copies it, and the parent."""
-        parts = [parent, folder_digest(self.folder), *(tool.key() for _, tool in self.tools)]
+        parts = [FORMAT, parent, folder_digest(self.folder), *(tool.key() for _, tool in self.tools)]
         if self._from_wheel:
             parts.append("wheel")
         if self.copies_runtime:
@@ -123,7 +125,7 @@ class Image:
 
     def packages_key(self, parent: str) -> str:
         """What decides the Debian packages alone: they are not installed again when only the Dockerfile changed."""
-        return digest_of([parent, self.recipe.debian.model_dump_json() if self.recipe.debian else ""])[:12]
+        return digest_of([FORMAT, parent, self.recipe.debian.model_dump_json() if self.recipe.debian else ""])[:12]
 
     def tag(self, parent: str) -> str:
         """``praxis/<name>:<key>``."""

@@ -22,11 +22,12 @@ from docker.errors import DockerException
 from infra.paths import cache, home
 from infra.supply.artefacts import drop_build_caches
 from infra.supply.engine import build_engine, engine_present, pulumi_home
-from infra.supply.host import ensure_docker, ensure_programs
+from infra.supply.host import ensure_docker
 from infra.supply.images import ImageBuilder, connect, record
 from infra.supply.process import SupplyError
 from infra.supply.progress import Progress, Say
 from infra.supply.recipe import EdgeBuild, names
+from infra.supply.root import ensure_programs
 
 Setting = Literal["auto", "registries", "official"]
 

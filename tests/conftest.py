@@ -1,0 +1,58 @@
+"""The ladder: from pure tests to the running stack, in one run that ends with what was not run, and why.
+
+A test that cannot run here says so with ``@pytest.mark.not_run("needs a real EKS")``; where no Docker daemon answers,
+the upper rungs say so by themselves. Nothing is skipped in silence: every skip is in the closing list.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from infra.supply.host import docker_error
+
+TESTS = Path(__file__).parent
+RUNGS = ("unit", "contract", "golden", "engine", "live", "bench")
+"""Folders of tests, from the bottom up."""
+NEED_DOCKER = frozenset({"engine", "live", "bench"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "not_run(reason): cannot run on this kind of machine; listed with its reason")
+
+
+def rung(item: pytest.Item) -> str:
+    """The folder under tests/ that an item is in."""
+    return item.path.relative_to(TESTS).parts[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the items by rung, and mark those that cannot run here."""
+    for item in items:
+        if rung(item) not in RUNGS:
+            raise pytest.UsageError(f"{item.nodeid}: not on a rung of the ladder ({', '.join(RUNGS)})")
+    items.sort(key=lambda item: RUNGS.index(rung(item)))
+    without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
+    for item in items:
+        for marker in item.iter_markers("not_run"):
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+        if without_docker and rung(item) in NEED_DOCKER:
+            item.add_marker(pytest.mark.skip(reason=f"no Docker daemon: {without_docker}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was not run, and why."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    terminalreporter.section("not run here, and why")
+    if not reasons:
+        terminalreporter.write_line("nothing: every collected test was run")
+    for reason, nodes in sorted(reasons.items()):
+        terminalreporter.write_line(f"{reason} ({len(nodes)})")
+        for node in nodes:
+            terminalreporter.write_line(f"    {node}")
