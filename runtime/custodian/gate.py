@@ -1,0 +1,128 @@
+"""The decision at the edge: who is it, what may it, and can it still pay. Everything that fails, refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import asyncpg
+from joserfc.jwk import OKPKey
+
+from runtime.assertion import HEADER, Assertion, sign
+from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
+from runtime.custodian.database import Database
+from runtime.custodian.litellm import Accounts
+from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+from runtime.custodian.tokens import Verifier
+from runtime.dialect import Dialect, Refusal
+
+KEY_PREFIX = "sk-praxis-"
+KEY_LIFETIME_S = 30 * 24 * 3600
+
+
+def new_trace() -> str:
+    """A W3C trace id: 32 hex digits (Trace Context, 3.2.2.3)."""
+    return secrets.token_hex(16)
+
+
+def digest(key: str) -> bytes:
+    """What is stored of a virtual key. It has 256 random bits, so a fast hash is enough."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """The caller's credential: ``Authorization: Bearer``, else ``x-api-key``.
+
+    Raises:
+        UnauthenticatedError: there is none.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if headers.get("x-api-key", "").strip():
+        return headers["x-api-key"].strip()
+    raise UnauthenticatedError("no credential: send Authorization: Bearer or x-api-key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The parts that decide together."""
+
+    policies: Policies
+    verifier: Verifier
+    database: Database
+    accounts: Accounts
+    signing_key: OKPKey
+
+    async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
+        """Headers to put on the request, or why it is refused."""
+        try:
+            subject = await self.subject(credential(headers))
+            policy = self.policy(subject)
+            about = self.assertion(subject, policy, trace)
+            if await self.database.spent(subject.sub, policy.budget) >= policy.budget.usd:
+                refusal = _over_budget(policy)
+                await self.database.refuse(
+                    about,
+                    {"dialect": dialect.value, "model": "-", "status": 429, "reason": refusal.code},
+                )
+                return refusal
+            key = await self.accounts.ensure(subject, policy)
+        except UnauthenticatedError as error:
+            return Refusal(status=401, code="invalid_api_key", message=str(error))
+        except (ForbiddenError, PolicyError) as error:
+            return Refusal(status=403, code="permission_denied", message=str(error))
+        except UnavailableError as error:
+            return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return Refusal(status=503, code="unavailable", message="cannot be decided now: the ledger is away")
+        span = secrets.token_hex(8)
+        return {
+            "authorization": f"Bearer {key}",
+            HEADER: sign(about, self.signing_key),
+            "traceparent": f"00-{trace}-{span}-01",
+        }
+
+    async def subject(self, given: str) -> Subject:
+        """Who holds this credential.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
+        """
+        if given.startswith(KEY_PREFIX):
+            found = await self.database.key_subject(digest(given))
+            if found is None:
+                raise UnauthenticatedError("the key is not valid")
+            return found
+        return await self.verifier.subject(given)
+
+    def policy(self, subject: Subject) -> EffectivePolicy:
+        """The subject's effective policy. Raises ``PolicyError`` when there is none."""
+        return resolve(self.policies, role=subject.role, department=subject.department, subject=subject.name)
+
+    def assertion(self, subject: Subject, policy: EffectivePolicy, trace: str) -> Assertion:
+        """What is signed about this request."""
+        return Assertion(
+            sub=subject.sub,
+            name=subject.name,
+            kind=subject.kind,
+            department=subject.department,
+            role=subject.role,
+            policy=policy.digest(),
+            trace=trace,
+            credential=subject.credential,
+            demo=subject.demo,
+        )
+
+    async def new_key(self, subject: Subject) -> str:
+        """A new virtual key of ``subject``; only its hash is kept."""
+        key = KEY_PREFIX + secrets.token_urlsafe(32)
+        await self.database.add_key(digest(key), subject, KEY_LIFETIME_S)
+        return key
+
+
+def _over_budget(policy: EffectivePolicy) -> Refusal:
+    text = f"budget used up: {policy.budget.usd} USD per {policy.budget.period}; it starts anew with the next one"
+    return Refusal(status=429, code="budget_exceeded", message=text, retry=False)

@@ -1,0 +1,101 @@
+"""Each subject as LiteLLM knows it: a user in its department's team, with a key of its own that it never sees."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from typing import Any
+
+import httpx
+
+from runtime.contract import EffectivePolicy
+from runtime.custodian.subject import Subject, UnavailableError
+
+NO_MODELS = "no-default-models"
+"""LiteLLM reads an empty list as "all models"; this name of its own means none."""
+_PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
+
+
+class Accounts:
+    """Makes and updates LiteLLM's user, team and key when a subject comes for the first time or its policy changes."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, master_key: str, seed: bytes) -> None:
+        self._http = http
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {master_key}"}
+        self._seed = seed
+        self._known: dict[str, str] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def key(self, sub: str) -> str:
+        """The subject's key, derived from the seed (docs/decisions/0004-subject-keys.md)."""
+        return "sk-" + hmac.new(self._seed, sub.encode(), hashlib.sha256).hexdigest()
+
+    async def ensure(self, subject: Subject, policy: EffectivePolicy) -> str:
+        """The subject's key, after LiteLLM knows it with exactly this policy.
+
+        Raises:
+            UnavailableError: LiteLLM does not answer, or refuses.
+        """
+        key, digest = self.key(subject.sub), policy.digest()
+        if self._known.get(subject.sub) == digest:
+            return key
+        async with self._locks.setdefault(subject.sub, asyncio.Lock()):
+            if self._known.get(subject.sub) != digest:
+                await self._team(policy.department)
+                await self._user(subject)
+                await self._key(subject, policy, key)
+                self._known[subject.sub] = digest
+        return key
+
+    def forget(self, sub: str) -> None:
+        """Look again at the next request: LiteLLM said that it does not know the key."""
+        self._known.pop(sub, None)
+
+    async def _team(self, department: str) -> None:
+        if (await self._get("/team/info", team_id=department)) is None:
+            await self._post("/team/new", {"team_id": department, "team_alias": department})
+
+    async def _user(self, subject: Subject) -> None:
+        found = await self._get("/user/info", user_id=subject.sub)
+        if found is None or not (found.get("user_info") or {}).get("user_id"):
+            body = {"user_id": subject.sub, "user_alias": subject.name, "auto_create_key": False}
+            await self._post("/user/new", {**body, "user_role": "internal_user"})
+
+    async def _key(self, subject: Subject, policy: EffectivePolicy, key: str) -> None:
+        settings: dict[str, Any] = {
+            "user_id": subject.sub,
+            "team_id": policy.department,
+            "models": list(policy.models) or [NO_MODELS],
+            "max_budget": float(policy.budget.usd),
+            "budget_duration": _PERIODS[policy.budget.period],
+            "rpm_limit": policy.limits.requests_per_minute,
+            "tpm_limit": policy.limits.tokens_per_minute,
+            "max_parallel_requests": policy.limits.concurrent_requests,
+        }
+        if (await self._get("/key/info", key=key)) is None:
+            await self._post("/key/generate", {**settings, "key": key, "key_alias": subject.sub})
+        else:
+            await self._post("/key/update", {**settings, "key": key})
+
+    async def _get(self, path: str, **query: str) -> dict[str, Any] | None:
+        answer = await self._send("GET", path, params=query)
+        if answer.status_code in (400, 404):  # LiteLLM's ways of saying that there is none
+            return None
+        return self._checked(path, answer)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        self._checked(path, await self._send("POST", path, json=body))
+
+    async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return await self._http.request(method, self._url + path, headers=self._headers, timeout=20, **arguments)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"LiteLLM does not answer ({type(error).__name__})") from None
+
+    def _checked(self, path: str, answer: httpx.Response) -> dict[str, Any]:
+        if answer.is_error:
+            raise UnavailableError(f"LiteLLM answered {path} with HTTP {answer.status_code}")
+        body: dict[str, Any] = answer.json()
+        return body

@@ -1,0 +1,56 @@
+"""The custodian's settings: from the environment what is no secret, from files what is one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from joserfc.jwk import OKPKey
+
+from runtime.contract import Policies
+from runtime.with_secrets import read_secret
+
+POLICIES = Path("/etc/praxis/policies.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``demo_client``: the OAuth client whose tokens are marked as demo; empty outside a demo."""
+
+    issuer: str
+    jwks_url: str
+    audience: str
+    demo_client: str
+    litellm_url: str
+    policies: Policies
+    database: dict[str, str] = field(repr=False)
+    master_key: str = field(repr=False)
+    subject_seed: bytes = field(repr=False)
+    assertion_key: OKPKey = field(repr=False)
+    record_token: str = field(repr=False)
+    admin_token: str = field(repr=False)
+
+
+def load() -> Settings:
+    """Settings of the running service; ends the process with one line when something is missing."""
+    environment = os.environ
+    return Settings(
+        issuer=environment["PRAXIS_ISSUER"],
+        jwks_url=environment["PRAXIS_JWKS_URL"],
+        audience=environment["PRAXIS_AUDIENCE"],
+        demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
+        litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),
+        policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
+        database={
+            "host": environment.get("PGHOST", "postgres"),
+            "user": "custodian",
+            "database": "custodian",
+            "password": read_secret("custodian-db-password"),
+        },
+        master_key=read_secret("litellm-master-key"),
+        subject_seed=read_secret("litellm-subject-seed").encode(),
+        assertion_key=OKPKey.import_key(read_secret("assertion-private-key")),
+        record_token=read_secret("custodian-record-token"),
+        admin_token=read_secret("custodian-admin-token"),
+    )

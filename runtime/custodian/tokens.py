@@ -1,0 +1,160 @@
+"""Keycloak's access tokens, verified here: signature, issuer, audience, time. Nobody is asked per request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from runtime.contract import Kind, Policies, pick_role
+from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+
+ALGORITHMS = ["RS256", "ES256"]
+"""What a realm may sign with. Never a symmetric one: the public key must not be usable as a secret (RFC 8725, 3.1)."""
+MAX_TOKEN_BYTES = 8192
+LEEWAY_S = 10
+REFRESH_S = 300.0
+RETRY_S = 5.0
+REMEMBERED = 10_000
+_BAD = "the token is not valid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a token must say."""
+
+    issuer: str
+    audience: str
+    demo_client: str
+
+
+class Keys:
+    """The realm's public keys: fetched, kept, and fetched again when a token names one that is not known."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
+        self._url = url
+        self._http = http
+        self._keys: KeySet | None = None
+        self._fetched = self._tried = -REFRESH_S
+        self._lock = asyncio.Lock()
+
+    async def get(self, kid: str) -> KeySet:
+        """Keys among which ``kid`` is, if the realm has it.
+
+        Raises:
+            UnavailableError: there are none yet and Keycloak does not answer.
+        """
+        if self._stale(kid):
+            async with self._lock:
+                if self._stale(kid):
+                    await self._fetch()
+        if self._keys is None:
+            raise UnavailableError("the identity provider does not answer")
+        return self._keys
+
+    def _stale(self, kid: str) -> bool:
+        now = time.monotonic()
+        if now - self._tried < RETRY_S:
+            return False
+        known = self._keys is not None and any(key.kid == kid for key in self._keys.keys)
+        return not known or now - self._fetched > REFRESH_S
+
+    async def _fetch(self) -> None:
+        self._tried = time.monotonic()
+        try:
+            answer = await self._http.get(self._url, timeout=5)
+            answer.raise_for_status()
+            signing = [key for key in answer.json()["keys"] if key.get("use", "sig") == "sig"]
+            self._keys = KeySet.import_key_set({"keys": signing})
+            self._fetched = self._tried
+        except (httpx.HTTPError, ValueError, KeyError, JoseError):
+            return  # known keys go on being good; without any, get() says so
+
+
+class Verifier:
+    """From a token to its subject. A token once verified is remembered until it ends."""
+
+    def __init__(self, rules: Rules, keys: Keys, policies: Policies) -> None:
+        self._rules = rules
+        self._keys = keys
+        self._policies = policies
+        self._known: OrderedDict[bytes, tuple[float, Subject]] = OrderedDict()
+
+    async def subject(self, token: str) -> Subject:
+        """The subject of ``token``.
+
+        Raises:
+            UnauthenticatedError: not a good token of this realm for this gateway.
+            ForbiddenError: no role or department that this stack knows.
+            UnavailableError: the keys cannot be fetched.
+        """
+        if len(token) > MAX_TOKEN_BYTES:
+            raise UnauthenticatedError("the token is too large")
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest)
+        if known is not None and known[0] > time.time():
+            self._known.move_to_end(digest)
+            return known[1]
+        claims = await self._claims(token)
+        subject = self.read(claims)
+        self._known[digest] = (float(claims["exp"]), subject)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return subject
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            if header.get("alg") not in ALGORITHMS or not isinstance(header.get("kid"), str):
+                raise UnauthenticatedError(_BAD)
+            keys = await self._keys.get(header["kid"])
+            claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
+            registry = jwt.JWTClaimsRegistry(
+                leeway=LEEWAY_S,
+                iss={"essential": True, "value": self._rules.issuer},
+                aud={"essential": True, "value": self._rules.audience},
+                exp={"essential": True},
+                sub={"essential": True},
+            )
+            registry.validate(claims)
+        except (JoseError, ValueError, TypeError, KeyError, UnicodeError):
+            raise UnauthenticatedError(_BAD) from None
+        if claims.get("typ") != "Bearer":  # an ID or refresh token is no access token
+            raise UnauthenticatedError(_BAD)
+        return claims
+
+    def read(self, claims: Mapping[str, Any]) -> Subject:
+        """The subject that verified ``claims`` are about.
+
+        Raises:
+            ForbiddenError: no role or department that this stack knows.
+        """
+        azp, username = str(claims.get("azp", "")), str(claims.get("preferred_username", ""))
+        agent = username == f"service-account-{azp}"
+        role = pick_role(self._policies, _texts(claims.get("roles")))
+        departments = [name for name in _texts(claims.get("department")) if name in self._policies.departments]
+        if role is None or not departments:
+            missing = "role" if role is None else "department"
+            raise ForbiddenError(f"'{username}' has no {missing} in this gateway")
+        return Subject(
+            sub=str(claims["sub"]),
+            name=azp.removeprefix("agent-") if agent else username,
+            kind=Kind.AGENT if agent else Kind.PERSON,
+            role=role,
+            department=departments[0],
+            credential="oidc",
+            demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
+        )
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
