@@ -48,7 +48,7 @@ class Keys:
         self._lock = asyncio.Lock()
 
     async def get(self, kid: str) -> KeySet:
-        """Keys among which ``kid`` is, if the realm has it.
+        """Keys among which ``kid`` is, if the realm has it (an empty ``kid``: any keys).
 
         Raises:
             UnavailableError: there are none yet and Keycloak does not answer.
@@ -65,7 +65,7 @@ class Keys:
         now = time.monotonic()
         if now - self._tried < RETRY_S:
             return False
-        known = self._keys is not None and any(key.kid == kid for key in self._keys.keys)
+        known = self._keys is not None and (not kid or any(key.kid == kid for key in self._keys.keys))
         return not known or now - self._fetched > REFRESH_S
 
     async def _fetch(self) -> None:
@@ -88,6 +88,10 @@ class Verifier:
         self._keys = keys
         self._policies = policies
         self._known: OrderedDict[bytes, tuple[float, Subject]] = OrderedDict()
+
+    async def ready(self) -> None:
+        """Raises ``UnavailableError`` while the realm's keys are not known."""
+        await self._keys.get("")
 
     async def subject(self, token: str) -> Subject:
         """The subject of ``token``.

@@ -1,0 +1,218 @@
+"""The custodian's HTTP face: the edge asks ``/auth``, LiteLLM's hooks write records, the operator reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from runtime.assertion import InvalidAssertionError, verify
+from runtime.custodian.database import Database
+from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace
+from runtime.custodian.litellm import Accounts
+from runtime.custodian.settings import Settings
+from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
+from runtime.custodian.tokens import Keys, Rules, Verifier
+from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
+
+REAP_AFTER = timedelta(minutes=15)
+REAP_EVERY_S = 60.0
+LATE_S = 3600
+"""An assertion is over after a minute; a record that it stands in may come at the end of a long answer."""
+
+
+class RecordBody(BaseModel):
+    """What the hooks tell of one request; whom it is about, the assertion says and nobody else."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    assertion: str
+    dialect: Dialect
+    model: str
+    status: int = 200
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    guards: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = None
+    prompt_digest: str = ""
+
+
+class Custodian:
+    """All routes, over one gate and one database."""
+
+    def __init__(self, settings: Settings, gate: Gate, database: Database) -> None:
+        self._settings = settings
+        self._gate = gate
+        self._database = database
+
+    def routes(self) -> list[Route]:
+        """Path and method of everything that is served."""
+        return [
+            Route("/auth", self.auth),
+            Route("/healthz", self.healthz),
+            Route("/me/keys", self.new_key, methods=["POST"]),
+            Route("/errors/{status:int}", self.edge_error),
+            Route("/refuse", self.not_listed, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
+            Route("/records", self.list_records),
+            Route("/records/admitted", self._recorded(self.admitted), methods=["POST"]),
+            Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
+            Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
+            Route("/records/{trace}", self.one_record),
+        ]
+
+    async def auth(self, request: Request) -> Response:
+        """Traefik's forwardAuth: 200 with the headers to put on the request, or the refusal for the caller."""
+        trace, dialect = new_trace(), dialect_of(request.headers.get("x-forwarded-uri", ""))
+        decided = await self._gate.pass_on(request.headers, trace, dialect)
+        if isinstance(decided, Refusal):
+            return _answer(decided, dialect, trace)
+        return Response(headers=decided)
+
+    async def healthz(self, request: Request) -> Response:
+        """200 when tokens can be verified and records be written."""
+        try:
+            await self._database.ping()
+            await self._gate.verifier.ready()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, UnavailableError) as error:
+            return JSONResponse({"ready": False, "why": type(error).__name__}, status_code=503)
+        return JSONResponse({"ready": True})
+
+    async def new_key(self, request: Request) -> Response:
+        """A new virtual key for whoever holds a good access token; a virtual key cannot beget another."""
+        trace = new_trace()
+        try:
+            subject = await self._gate.verifier.subject(credential(request.headers))
+            key = await self._gate.new_key(subject)
+        except UnauthenticatedError as error:
+            refusal = Refusal(status=401, code="invalid_api_key", message=str(error))
+        except ForbiddenError as error:
+            refusal = Refusal(status=403, code="permission_denied", message=str(error))
+        except (UnavailableError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            refusal = Refusal(status=503, code="unavailable", message="no key can be made now")
+        else:
+            return JSONResponse({"key": key, "expires_in": KEY_LIFETIME_S}, 201, {TRACE_HEADER: trace})
+        return _answer(refusal, Dialect.OPENAI, trace)
+
+    async def edge_error(self, request: Request) -> Response:
+        """What the edge says when it cannot reach what is behind it."""
+        refusal = Refusal(status=503, code="unavailable", message="the gateway is starting or a part of it is away")
+        return _answer(refusal, dialect_of(_path(request.query_params.get("url", ""))), new_trace())
+
+    async def not_listed(self, request: Request) -> Response:
+        """404 for every route that is not on the edge's list."""
+        path = request.headers.get("x-replaced-path", "")
+        refusal = Refusal(status=404, code="not_found", message="the gateway does not serve this path with this method")
+        return _answer(refusal, dialect_of(path), new_trace())
+
+    async def admitted(self, body: RecordBody) -> Response:
+        """A request is about to go out; without this record it does not."""
+        about = verify(body.assertion, self._settings.assertion_key)
+        await self._database.admit(about, body.dialect.value, body.model, body.prompt_digest)
+        return JSONResponse({})
+
+    async def refused(self, body: RecordBody) -> Response:
+        """A guard or a limit refused a request before it went out."""
+        about = verify(body.assertion, self._settings.assertion_key)
+        await self._database.refuse(about, body.model_dump(mode="json"))
+        return JSONResponse({})
+
+    async def settled(self, body: RecordBody) -> Response:
+        """An admitted request has ended; its cost is counted here, by our own prices."""
+        about = verify(body.assertion, self._settings.assertion_key, leeway_s=LATE_S)
+        price = self._settings.policies.models.get(body.model)
+        cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
+        counted = await self._database.settle(about.trace, body.model_dump(mode="json"), cost)
+        return JSONResponse({"cost_usd": str(cost), "counted": counted})
+
+    def _recorded(
+        self, handle: Callable[[RecordBody], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            if not _holds(request, self._settings.record_token):
+                return JSONResponse({"error": "not allowed"}, status_code=401)
+            try:
+                return await handle(RecordBody.model_validate_json(await request.body()))
+            except ValidationError as error:
+                fields = [".".join(map(str, each["loc"])) for each in error.errors()]
+                return JSONResponse({"error": f"not a record: {', '.join(fields)}"}, status_code=400)
+            except InvalidAssertionError as error:
+                return JSONResponse({"error": str(error)}, status_code=403)
+            except asyncpg.UniqueViolationError:
+                return JSONResponse({"error": "this trace is recorded already"}, status_code=409)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                return JSONResponse({"error": "the records cannot be written now"}, status_code=503)
+
+        return endpoint
+
+    async def list_records(self, request: Request) -> Response:
+        """The newest records, for the operator."""
+        if not _holds(request, self._settings.admin_token):
+            return JSONResponse({"error": "not allowed"}, status_code=401)
+        try:
+            limit = min(max(int(request.query_params.get("limit", "20")), 1), 1000)
+        except ValueError:
+            return JSONResponse({"error": "limit must be a number"}, status_code=400)
+        return JSONResponse({"records": await self._database.records(limit)})
+
+    async def one_record(self, request: Request) -> Response:
+        """One record, for the operator."""
+        if not _holds(request, self._settings.admin_token):
+            return JSONResponse({"error": "not allowed"}, status_code=401)
+        record = await self._database.record(request.path_params["trace"])
+        return JSONResponse(record) if record is not None else JSONResponse({"error": "no such record"}, 404)
+
+
+def _holds(request: Request, token: str) -> bool:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _path(url: str) -> str:
+    return httpx.URL(url).path if "://" in url else url
+
+
+def _answer(refusal: Refusal, dialect: Dialect, trace: str) -> Response:
+    return Response(refusal.encoded(dialect), refusal.status, refusal.headers(trace))
+
+
+def build(settings: Settings) -> Starlette:
+    """The application; it connects when it starts."""
+    http = httpx.AsyncClient(trust_env=False)
+    database = Database(settings.database)
+    rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
+    gate = Gate(
+        policies=settings.policies,
+        verifier=Verifier(rules, Keys(settings.jwks_url, http), settings.policies),
+        database=database,
+        accounts=Accounts(http, settings.litellm_url, settings.master_key, settings.subject_seed),
+        signing_key=settings.assertion_key,
+    )
+
+    async def reap() -> None:
+        while True:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                await database.reap(REAP_AFTER)
+            await asyncio.sleep(REAP_EVERY_S)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await database.open()
+        reaper = asyncio.create_task(reap())
+        yield
+        reaper.cancel()
+        await database.close()
+        await http.aclose()
+
+    return Starlette(routes=Custodian(settings, gate, database).routes(), lifespan=lifespan)
