@@ -1,98 +1,212 @@
-"""The custodian's own database: its schema, made at start, and the pool."""
+"""The custodian's own tables: virtual keys, records, spending. It is the only writer."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import asyncpg
 
-from runtime.custodian.settings import Secrets, Settings
+from runtime.assertion import Assertion
+from runtime.contract import Budget, Kind
+from runtime.custodian.subject import Subject
 
-_LOCK = 0x70726178  # "prax": one custodian at a time makes the schema
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS subjects (
-    sub text PRIMARY KEY,
-    name text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('person', 'agent')),
-    role text NOT NULL,
-    department text NOT NULL,
-    issued_at bigint NOT NULL  -- of the token that said so: an older one does not overwrite a newer
-);
-CREATE TABLE IF NOT EXISTS virtual_keys (
-    hash bytea PRIMARY KEY,  -- SHA-256: the key itself has 256 random bits and is never stored
-    sub text NOT NULL REFERENCES subjects ON DELETE CASCADE,
-    demo boolean NOT NULL,
-    created timestamptz NOT NULL DEFAULT now(),
-    expires timestamptz NOT NULL,
-    revoked timestamptz
-);
-CREATE INDEX IF NOT EXISTS virtual_keys_sub ON virtual_keys (sub);
-CREATE TABLE IF NOT EXISTS records (
-    trace text PRIMARY KEY CHECK (trace ~ '^[0-9a-f]{32}$'),
-    state text NOT NULL CHECK (state IN ('admitted', 'settled', 'refused', 'aborted')),
-    time timestamptz NOT NULL DEFAULT now(),
-    ended timestamptz,
-    sub text NOT NULL,
-    name text NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('person', 'agent')),
-    role text NOT NULL,
-    department text NOT NULL,
-    policy text NOT NULL,
-    credential text NOT NULL,
-    demo boolean NOT NULL,
-    dialect text,
-    model text,
-    stream boolean,
-    guards jsonb NOT NULL DEFAULT '{}',
-    status integer,
-    reason text,
-    input_digest text,
-    output_digest text,
-    input_tokens bigint NOT NULL DEFAULT 0 CHECK (input_tokens >= 0),
-    output_tokens bigint NOT NULL DEFAULT 0 CHECK (output_tokens >= 0),
-    cost_usd numeric NOT NULL DEFAULT 0 CHECK (cost_usd >= 0)
-);
-CREATE INDEX IF NOT EXISTS records_time ON records (time DESC);
-CREATE INDEX IF NOT EXISTS records_open ON records (time) WHERE state = 'admitted';
-CREATE TABLE IF NOT EXISTS spend (
-    sub text NOT NULL,
-    day date NOT NULL,
-    usd numeric NOT NULL CHECK (usd >= 0),
-    requests bigint NOT NULL,
-    PRIMARY KEY (sub, day)
-);
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS virtual_key (
+    hash bytea PRIMARY KEY, sub text NOT NULL, name text NOT NULL, kind text NOT NULL, role text NOT NULL,
+    department text NOT NULL, demo boolean NOT NULL, created timestamptz NOT NULL DEFAULT now(),
+    expires timestamptz NOT NULL, revoked timestamptz);
+CREATE TABLE IF NOT EXISTS record (
+    trace text PRIMARY KEY, state text NOT NULL, sub text NOT NULL, name text NOT NULL, kind text NOT NULL,
+    department text NOT NULL, role text NOT NULL, policy text NOT NULL, credential text NOT NULL,
+    demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens int,
+    output_tokens int, cost_usd numeric(18, 9), guards jsonb NOT NULL DEFAULT '{}', reason text,
+    prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
+CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
+CREATE TABLE IF NOT EXISTS spending (
+    sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric(18, 9) NOT NULL,
+    PRIMARY KEY (sub, period, begins));
 """
+_LOCK = 7226
 
 
-async def connect(settings: Settings, secrets: Secrets, *, timeout_s: float = 60) -> asyncpg.Pool:
-    """A pool over a database whose schema is in place.
+def period_begin(period: str, today: date | None = None) -> date:
+    """First day (UTC) of the budget period that ``today`` is in; weeks begin on Monday (ISO 8601)."""
+    day = today or datetime.now(UTC).date()
+    if period == "day":
+        return day
+    return day - timedelta(days=day.weekday()) if period == "week" else day.replace(day=1)
 
-    Raises:
-        ConnectionError: the database does not let us in within ``timeout_s``.
-    """
-    until = time.monotonic() + timeout_s
-    while True:
-        try:
-            pool = await asyncpg.create_pool(
-                host=settings.database_host,
-                port=settings.database_port,
-                user="custodian",
-                database="custodian",
-                password=secrets.database_password,
-                min_size=1,
-                max_size=5,
-                command_timeout=5,
-                timeout=5,
-                server_settings={"timezone": "UTC", "application_name": "praxis-custodian"},
+
+class Database:
+    """Connected by :meth:`open`; every method may raise ``OSError`` or ``asyncpg.PostgresError``."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = dict(settings)
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Connect and bring the tables into being."""
+        self._pool = await asyncpg.create_pool(
+            **self._settings, min_size=1, max_size=4, command_timeout=5, timeout=5, max_inactive_connection_lifetime=60
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(_SCHEMA)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The connections.
+
+        Raises:
+            ConnectionError: not opened.
+        """
+        if self._pool is None:
+            raise ConnectionError("the database is not open")
+        return self._pool
+
+    async def ping(self) -> None:
+        """One round trip."""
+        await self.pool.fetchval("SELECT 1")
+
+    async def add_key(self, digest: bytes, subject: Subject, lifetime_s: int) -> None:
+        """Store the hash of a new virtual key."""
+        await self.pool.execute(
+            "INSERT INTO virtual_key (hash, sub, name, kind, role, department, demo, expires)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            digest,
+            subject.sub,
+            subject.name,
+            subject.kind.value,
+            subject.role,
+            subject.department,
+            subject.demo,
+            datetime.now(UTC) + timedelta(seconds=lifetime_s),
+        )
+
+    async def key_subject(self, digest: bytes) -> Subject | None:
+        """Whose virtual key this is, if it is good now."""
+        row = await self.pool.fetchrow(
+            "SELECT sub, name, kind, role, department, demo FROM virtual_key"
+            " WHERE hash = $1 AND revoked IS NULL AND expires > now()",
+            digest,
+        )
+        if row is None:
+            return None
+        return Subject(**{**dict(row), "kind": Kind(row["kind"]), "credential": "virtual-key"})
+
+    async def spent(self, sub: str, budget: Budget) -> Decimal:
+        """USD that ``sub`` has spent in the running period."""
+        value = await self.pool.fetchval(
+            "SELECT usd FROM spending WHERE sub = $1 AND period = $2 AND begins = $3",
+            sub,
+            budget.period,
+            period_begin(budget.period),
+        )
+        return Decimal(0) if value is None else value
+
+    async def admit(self, about: Assertion, dialect: str, model: str, prompt_digest: str) -> None:
+        """Record that a request is about to go out. A trace is admitted once: a second time is an error."""
+        await self.pool.execute(
+            "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo, dialect,"
+            " model, prompt_digest) VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            *_identity(about),
+            dialect,
+            model,
+            prompt_digest,
+        )
+
+    async def refuse(self, about: Assertion, what: Mapping[str, Any]) -> None:
+        """Record a request that was refused before it went out."""
+        await self.pool.execute(
+            "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo, dialect,"
+            " model, status, guards, reason, input_tokens, output_tokens, cost_usd, ended)"
+            " VALUES ($1, 'refused', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, now())"
+            " ON CONFLICT (trace) DO NOTHING",
+            *_identity(about),
+            what["dialect"],
+            what["model"],
+            what["status"],
+            json.dumps(what.get("guards") or {}),
+            what.get("reason"),
+        )
+
+    async def settle(self, trace: str, what: Mapping[str, Any], cost: Decimal) -> bool:
+        """Record the end of an admitted request and add its cost to what its subject has spent, in one step.
+
+        Returns False when the trace is not admitted or is settled already: money is counted once.
+        """
+        async with self.pool.acquire() as connection, connection.transaction():
+            sub = await connection.fetchval(
+                "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4, cost_usd = $5,"
+                " guards = $6, reason = $7, ended = now() WHERE trace = $1 AND state IN ('admitted', 'aborted')"
+                " RETURNING sub",
+                trace,
+                what["status"],
+                what["input_tokens"],
+                what["output_tokens"],
+                cost,
+                json.dumps(what.get("guards") or {}),
+                what.get("reason"),
             )
-            break
-        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-            if time.monotonic() > until:
-                raise ConnectionError(f"no database after {timeout_s:.0f} s: {type(error).__name__}") from None
-            await asyncio.sleep(1)
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(SCHEMA)
-    return pool
+            if sub is None:
+                return False
+            for period in ("day", "week", "month"):
+                await connection.execute(
+                    "INSERT INTO spending (sub, period, begins, usd) VALUES ($1, $2, $3, $4)"
+                    " ON CONFLICT (sub, period, begins) DO UPDATE SET usd = spending.usd + excluded.usd",
+                    sub,
+                    period,
+                    period_begin(period),
+                    cost,
+                )
+        return True
+
+    async def reap(self, after: timedelta) -> int:
+        """Mark as aborted what was admitted longer ago than ``after`` and never settled."""
+        done = await self.pool.execute(
+            "UPDATE record SET state = 'aborted', ended = now() WHERE state = 'admitted' AND admitted < $1",
+            datetime.now(UTC) - after,
+        )
+        return int(done.rsplit(" ", 1)[-1])
+
+    async def record(self, trace: str) -> dict[str, Any] | None:
+        """One record."""
+        row = await self.pool.fetchrow("SELECT * FROM record WHERE trace = $1", trace)
+        return None if row is None else _told(row)
+
+    async def records(self, limit: int) -> list[dict[str, Any]]:
+        """The newest records."""
+        rows = await self.pool.fetch("SELECT * FROM record ORDER BY admitted DESC LIMIT $1", limit)
+        return [_told(row) for row in rows]
+
+
+def _identity(about: Assertion) -> tuple[Any, ...]:
+    return (
+        about.trace,
+        about.sub,
+        about.name,
+        about.kind.value,
+        about.department,
+        about.role,
+        about.policy,
+        about.credential,
+        about.demo,
+    )
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = dict(row)
+    told["guards"] = json.loads(told["guards"])
+    for key in ("admitted", "ended"):
+        told[key] = told[key].isoformat() if told[key] is not None else None
+    told["cost_usd"] = None if told["cost_usd"] is None else format(told["cost_usd"].normalize(), "f")
+    return told
