@@ -1,0 +1,132 @@
+"""Reading requests and answers of both dialects: what was asked, what came back, how many tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.dialect import Dialect
+
+MAX_TEXT = 32_768
+"""Characters of a prompt or an answer that go into a trace."""
+
+
+@dataclass
+class Usage:
+    """What an answer cost and said; filled while it passes."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    text: str = ""
+    model: str = ""
+
+    def add_text(self, text: object) -> None:
+        """More of the answer."""
+        if isinstance(text, str) and len(self.text) < MAX_TEXT:
+            self.text = (self.text + text)[:MAX_TEXT]
+
+    def take(self, usage: object) -> None:
+        """Token counts of either dialect; a count that comes again (as streams do) replaces the earlier one."""
+        if not isinstance(usage, dict):
+            return
+        inputs = usage.get("prompt_tokens", usage.get("input_tokens"))
+        outputs = usage.get("completion_tokens", usage.get("output_tokens"))
+        if isinstance(inputs, int) and inputs > 0:
+            self.input_tokens = inputs + _cached(usage)
+        if isinstance(outputs, int):
+            self.output_tokens = max(outputs, self.output_tokens)
+
+
+def _cached(usage: dict[str, Any]) -> int:
+    """Anthropic counts cached input beside ``input_tokens``; OpenAI inside ``prompt_tokens``."""
+    if "input_tokens" not in usage:
+        return 0
+    return sum(usage.get(key) or 0 for key in ("cache_creation_input_tokens", "cache_read_input_tokens"))
+
+
+def read_answer(body: bytes, dialect: Dialect, usage: Usage) -> None:
+    """Take counts and text out of a whole answer."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return
+    if not isinstance(answer, dict):
+        return
+    usage.take(answer.get("usage"))
+    if dialect is Dialect.ANTHROPIC:
+        for block in answer.get("content") or []:
+            usage.add_text(block.get("text") or (json.dumps(block) if block.get("type") == "tool_use" else ""))
+        return
+    for choice in answer.get("choices") or []:
+        message = choice.get("message") or {}
+        usage.add_text(message.get("content"))
+        for call in message.get("tool_calls") or []:
+            usage.add_text(json.dumps(call.get("function")))
+
+
+@dataclass
+class Stream:
+    """A stream of server-sent events, cut anywhere: whole events come out as soon as they are whole."""
+
+    dialect: Dialect
+    usage: Usage
+    hide_usage: bool = False
+    """Drop the chunk that holds only token counts: we asked for it, the client did not."""
+    _rest: bytes = b""
+    _blank: bytes = field(default=b"\n\n", init=False)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Whole events, ready to go on."""
+        *events, self._rest = (self._rest + chunk.replace(b"\r\n", b"\n")).split(self._blank)
+        return b"".join(event + self._blank for event in events if self._pass(event))
+
+    def end(self) -> bytes:
+        """What is left when the stream ends."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def _pass(self, event: bytes) -> bool:
+        for data in _data(event):
+            self.usage.take(data.get("usage"))
+            if self.dialect is Dialect.ANTHROPIC:
+                self.usage.take((data.get("message") or {}).get("usage"))
+                delta = data.get("delta") or {}
+                self.usage.add_text(delta.get("text") or delta.get("partial_json"))
+                continue
+            for choice in data.get("choices") or []:
+                self.usage.add_text((choice.get("delta") or {}).get("content"))
+            if self.hide_usage and data.get("usage") and not data.get("choices"):
+                return False
+        return True
+
+    @staticmethod
+    def is_terminal(events: bytes) -> bool:
+        """Whether these events hold the one that ends the answer."""
+        return b"data: [DONE]" in events or b"event: message_stop" in events
+
+
+def _data(event: bytes) -> Iterator[dict[str, Any]]:
+    for line in event.split(b"\n"):
+        if line.startswith(b"data:"):
+            try:
+                value = json.loads(line[5:])
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def prompt_text(body: dict[str, Any]) -> str:
+    """The request's messages as JSON, for the trace (after the guard)."""
+    shown = {key: body[key] for key in ("system", "messages") if key in body}
+    return json.dumps(shown, ensure_ascii=False)[:MAX_TEXT]
+
+
+def with_usage(body: dict[str, Any], dialect: Dialect) -> tuple[dict[str, Any], bool]:
+    """The request so that a stream ends with token counts, and whether the client did not ask for them."""
+    options = body.get("stream_options") or {}
+    if dialect is Dialect.ANTHROPIC or not body.get("stream") or options.get("include_usage"):
+        return body, False
+    return {**body, "stream_options": {**options, "include_usage": True}}, True
