@@ -56,7 +56,9 @@ def _litellm(stack: Stack) -> dict[str, Any]:
             "drop_params": True,
             "request_timeout": 600,
             "num_retries": 0,
-            "callbacks": ["runtime.hooks.callbacks.praxis"],
+            # Redis holds the counters of limits; answers are not cached ("no call types").
+            "cache": True,
+            "cache_params": {"type": "redis", "supported_call_types": []},
         },
         "router_settings": {"routing_strategy": "simple-shuffle", "disable_cooldowns": True},
     }

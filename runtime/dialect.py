@@ -78,15 +78,3 @@ class Refusal:
     def encoded(self, dialect: Dialect) -> bytes:
         """The error body as bytes."""
         return json.dumps(self.body(dialect)).encode()
-
-
-def reworded(status: int, body: Mapping[str, Any]) -> Refusal:
-    """A refusal out of somebody else's error body (LiteLLM's), whatever its shape."""
-    error = body.get("error", body.get("detail", body))
-    while isinstance(error, Mapping) and isinstance(error.get("error"), Mapping | str):
-        error = error["error"]
-    if isinstance(error, Mapping):
-        message, code = str(error.get("message") or error), str(error.get("code") or error.get("type") or status)
-    else:
-        message, code = str(error), str(status)
-    return Refusal(status=status, code=code, message=message)

@@ -27,6 +27,8 @@ from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, Unav
 from runtime.custodian.tokens import Keys, Rules, Verifier
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 
+UNKNOWN_KEY = "unknown_key"
+"""The hooks' reason for "LiteLLM does not know this subject's key": it is made again at the next request."""
 REAP_AFTER = timedelta(minutes=15)
 REAP_EVERY_S = 60.0
 LATE_S = 3600
@@ -133,6 +135,8 @@ class Custodian:
         about = verify(body.assertion, self._settings.assertion_key, leeway_s=LATE_S)
         price = self._settings.policies.models.get(body.model)
         cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
+        if body.reason == UNKNOWN_KEY:
+            self._gate.accounts.forget(about.sub)
         counted = await self._database.settle(about.trace, body.model_dump(mode="json"), cost)
         return JSONResponse({"cost_usd": str(cost), "counted": counted})
 

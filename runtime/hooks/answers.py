@@ -1,0 +1,47 @@
+"""LiteLLM's refusals, in the words and with the status that the caller's dialect has for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.dialect import Refusal
+
+UNKNOWN_KEY = "unknown_key"
+"""LiteLLM does not know the subject's key (its database is new): the custodian makes it again at the next request."""
+
+
+def reworded(status: int, content: bytes) -> Refusal:
+    """The refusal that stands for LiteLLM's error answer."""
+    message, code = _said(content)
+    lower = f"{code} {message}".lower()
+    if status == 401:
+        return Refusal(
+            status=503, code=UNKNOWN_KEY, message="the gateway is getting ready for you; try again", retry=True
+        )
+    if "budget" in lower and status in (400, 422, 429):
+        return Refusal(status=429, code="budget_exceeded", message="budget used up", retry=False)
+    if "key_model_access_denied" in lower or "not allowed to access model" in lower or "team_model_access" in lower:
+        return Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
+    if status == 429:
+        return Refusal(status=429, code="rate_limit_exceeded", message=message)
+    if status in (500, 502, 504):
+        # The edge takes 502 and 504 for its own, and a client retries all of them alike.
+        return Refusal(status=503, code="upstream_error", message=message)
+    return Refusal(status=status, code=code, message=message)
+
+
+def _said(content: bytes) -> tuple[str, str]:
+    """Message and code out of an error body, whatever its shape."""
+    try:
+        error: Any = json.loads(content)
+    except ValueError:
+        return content[:200].decode(errors="replace") or "no reason given", "error"
+    for key in ("detail", "error"):
+        while isinstance(error, Mapping) and key in error:
+            error = error[key]
+    if isinstance(error, Mapping):
+        message = error.get("message") or json.dumps(error)
+        return str(message)[:1000], str(error.get("type") or error.get("code") or "error")
+    return str(error)[:1000], "error"

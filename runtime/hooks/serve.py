@@ -1,0 +1,142 @@
+"""``python -m runtime.hooks.serve``: LiteLLM's proxy behind the gate, in one process, on port 4000.
+
+Secrets get into this process's environment here and nowhere else: LiteLLM reads some of them from there only. They
+are not in the environment that the container was created with, nor in any child's.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from runtime.with_secrets import FOLDER, read_secret, undumpable, wait_for_secrets
+
+PORT = 4000
+CONFIG = Path("/etc/praxis/litellm.yaml")
+POLICIES = Path("/etc/praxis/policies.json")
+ENGINE = Path("/opt/praxis/engine")
+OWN = frozenset(
+    {
+        "assertion-public-key",
+        "custodian-record-token",
+        "litellm-db-password",
+        "litellm-master-key",
+        "litellm-salt-key",
+        "redis-password",
+    }
+)
+"""Secrets with a use of their own; every other one is a provider's key, named in litellm.yaml."""
+
+
+def environment() -> dict[str, str]:
+    """What LiteLLM reads from its environment."""
+    provider_keys = {
+        "PRAXIS_SECRET_" + file.name.upper().replace("-", "_"): file.read_text(encoding="utf-8")
+        for file in FOLDER.iterdir()
+        if file.name not in OWN and not file.name.startswith(".")
+    }
+    return {
+        **provider_keys,
+        "LITELLM_MASTER_KEY": read_secret("litellm-master-key"),
+        "LITELLM_SALT_KEY": read_secret("litellm-salt-key"),
+        "REDIS_HOST": os.environ.get("REDIS_HOST", "redis"),
+        "REDIS_PORT": os.environ.get("REDIS_PORT", "6379"),
+        "REDIS_PASSWORD": read_secret("redis-password"),
+        # The stand-in for Prisma's engine reads the password from its file: no URL holds it.
+        "DATABASE_URL": f"postgresql://{os.environ.get('PGUSER', 'litellm')}@{os.environ.get('PGHOST', 'postgres')}/litellm",
+        "CONFIG_FILE_PATH": str(CONFIG),
+        "DISABLE_SCHEMA_UPDATE": "true",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOG": "ERROR",
+        "NO_DOCS": "True",
+        "NO_REDOC": "True",
+        "DISABLE_ADMIN_UI": "True",
+    }
+
+
+def migrate() -> None:
+    """Bring LiteLLM's tables up to date; ends the process when that fails: it must not serve on half a schema."""
+    import litellm_proxy_extras
+
+    folder = Path(litellm_proxy_extras.__file__).parent / "migrations"
+    node = os.environ.get("PRAXIS_NODE", "node")
+    done = subprocess.run([node, str(ENGINE / "migrate.mjs"), str(folder)], check=False)  # noqa: S603 - our own program
+    if done.returncode != 0:
+        sys.exit("LiteLLM's tables could not be brought up to date; see the lines above")
+
+
+def application() -> Callable[..., Awaitable[None]]:
+    """LiteLLM's application behind the gate."""
+    from joserfc.jwk import OKPKey
+    from litellm.proxy.proxy_server import app
+
+    from runtime.contract import Policies
+    from runtime.guards import Guard
+    from runtime.hooks.middleware import Gate
+    from runtime.hooks.records import Records
+    from runtime.hooks.telemetry import Telemetry
+
+    return Gate(
+        app=app,
+        policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
+        key=OKPKey.import_key(read_secret("assertion-public-key")),
+        master_key=read_secret("litellm-master-key"),
+        salt=read_secret("litellm-salt-key").encode(),
+        guard=Guard(),
+        records=Records(
+            os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100"), read_secret("custodian-record-token")
+        ),
+        telemetry=Telemetry(os.environ.get("PRAXIS_OTLP_ENDPOINT", "http://collector:4318/v1/traces")),
+        max_bytes=int(os.environ.get("PRAXIS_MAX_REQUEST_MIB", "32")) * 2**20,
+    )
+
+
+def settled(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """``app``, which after its start takes what it has loaded out of the garbage collector's sight.
+
+    A full collection over LiteLLM's modules stops the process for most of a second.
+    """
+
+    async def wrapper(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+
+        async def watched(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                gc.collect()
+                gc.freeze()
+            await send(message)
+
+        await app(scope, receive, watched)
+
+    return wrapper
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    undumpable()
+    wait_for_secrets()
+    migrate()
+    os.environ.update(environment())
+    import uvicorn
+
+    uvicorn.run(
+        settled(application()),
+        host="0.0.0.0",  # noqa: S104 - inside its own networks
+        port=PORT,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=25,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
