@@ -6,7 +6,6 @@ Sources: the "Errors" pages of both vendors' API references.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any

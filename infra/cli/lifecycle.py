@@ -28,7 +28,7 @@ def up(loaded: Loaded, *, as_json: bool) -> None:
     steps = Steps()
     store = loaded.store()
     _refuse_taken_ports(loaded)
-    supply_for(loaded.stack.supply).ready(steps)
+    supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
     _write_authority(loaded, store)
     stack = select(loaded.name)
     progress = Progress(steps)
@@ -47,7 +47,7 @@ def up(loaded: Loaded, *, as_json: bool) -> None:
 def preview(loaded: Loaded, *, as_json: bool) -> None:
     """What ``up`` would change."""
     loaded.store()
-    supply_for(loaded.stack.supply).ready(Steps())
+    supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(Steps())
     progress = Progress(Steps())
     try:
         result = select(loaded.name).preview(on_event=progress, on_output=_ignore, color="never")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def install(pulumi_home: Path, python: Path) -> None:
             f'exec {shlex.quote(str(python))} -m infra.plugins.standins.{name} "$@"\n'
         )
         if not launcher.exists() or launcher.read_text() != text:
-            partial = launcher.with_suffix(".partial")
+            partial = launcher.with_suffix(f".{os.getpid()}")
             partial.write_text(text)
             partial.chmod(0o755)
             partial.rename(launcher)

@@ -132,23 +132,23 @@ def apt_settings() -> str:
     return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith("Acquire::"))
 
 
-def debian_sources(suite: str) -> str:
+def debian_sources(suite: str, *, etc: Path = Path("/etc")) -> str:
     """Where Debian ``suite`` comes from, as lines of a sources.list; empty = the package tools' own default.
 
     ``PRAXIS_DEBIAN_MIRROR`` (``URL`` or ``URL SECURITY-URL``) wins; else a host that runs ``suite`` gives its own.
     """
     named = os.environ.get("PRAXIS_DEBIAN_MIRROR", "").split()
     if named:
-        main, security = named[0], named[1] if len(named) > 1 else ""
+        main, security = named[0], named[1:2]
         lines = [f"deb {main} {suite} main", f"deb {main} {suite}-updates main"]
-        return "\n".join([*lines, *([f"deb {security} {suite}-security main"] if security else [])]) + "\n"
-    if f"VERSION_CODENAME={suite}" not in _text(Path("/etc/os-release")) or "ID=debian" not in _text(
-        Path("/etc/os-release")
-    ):
+        lines += [f"deb {url} {suite}-security main" for url in security]
+        return "".join(f"{line}\n" for line in lines)
+    release = _text(etc / "os-release").splitlines()
+    if "ID=debian" not in release or f"VERSION_CODENAME={suite}" not in release:
         return ""
     lines = []
-    folder = Path("/etc/apt/sources.list.d")
-    for file in (Path("/etc/apt/sources.list"), *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))):
+    folder = etc / "apt/sources.list.d"
+    for file in (etc / "apt/sources.list", *sorted(folder.glob("*.list")), *sorted(folder.glob("*.sources"))):
         lines += _deb822(_text(file)) if file.suffix == ".sources" else _text(file).splitlines()
     suites = {suite, f"{suite}-updates", f"{suite}-security"}
     return "".join(f"{line}\n" for line in map(_plain, lines) if line and line.split()[2] in suites)

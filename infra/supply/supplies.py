@@ -79,11 +79,11 @@ class Registries:
             ensure_programs({"mmdebstrap": "mmdebstrap debian-archive-keyring"}, say)
         jobs |= {f"image {name}": lambda name=name: record({name: builder.build(name)}) for name in missing}  # type: ignore[misc]
         say(f"to build: {', '.join(jobs)}")
-        _run_all(jobs, Progress(say, len(jobs)))
+        run_all(jobs, Progress(say, len(jobs)))
         drop_build_caches()
 
 
-def _run_all(jobs: Mapping[str, Callable[[], object]], progress: Progress) -> None:
+def run_all(jobs: Mapping[str, Callable[[], object]], progress: Progress) -> None:
     """Run the jobs, some at once. Raises the first error when the ones that had begun have ended; begins no more."""
     failed: list[BaseException] = []
 

@@ -19,7 +19,8 @@ from joserfc.jwk import OKPKey
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
-from runtime.guards import Guard, refusal as guard_refusal
+from runtime.guards import Guard
+from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
 from runtime.hooks.records import NotRecordedError, Records
@@ -251,7 +252,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             await self._begin(message)
         elif self._stream is not None:
-            await self._pass(message)
+            await self._pass(self._stream, message)
         else:
             self._buffer.append(message.get("body", b""))
             if not message.get("more_body"):
@@ -279,12 +280,11 @@ class _Answer:
             self._stream = Stream(exchange.dialect, exchange.usage, exchange.hide_usage)
             await self._send(self._start)
 
-    async def _pass(self, message: Message) -> None:
-        assert self._stream is not None
-        out = self._stream.feed(message.get("body", b""))
+    async def _pass(self, stream: Stream, message: Message) -> None:
+        out = stream.feed(message.get("body", b""))
         last = not message.get("more_body")
         if last:
-            out += self._stream.end()
+            out += stream.end()
         if last or Stream.is_terminal(out):
             await self.settle()
         if out or last:

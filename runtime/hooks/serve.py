@@ -48,7 +48,7 @@ def environment() -> dict[str, str]:
         "REDIS_PORT": os.environ.get("REDIS_PORT", "6379"),
         "REDIS_PASSWORD": read_secret("redis-password"),
         # The stand-in for Prisma's engine reads the password from its file: no URL holds it.
-        "DATABASE_URL": f"postgresql://{os.environ.get('PGUSER', 'litellm')}@{os.environ.get('PGHOST', 'postgres')}/litellm",
+        "DATABASE_URL": f"postgresql://litellm@{os.environ.get('PGHOST', 'postgres')}/litellm",
         "CONFIG_FILE_PATH": str(CONFIG),
         "DISABLE_SCHEMA_UPDATE": "true",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -66,7 +66,7 @@ def migrate() -> None:
 
     folder = Path(litellm_proxy_extras.__file__).parent / "migrations"
     node = os.environ.get("PRAXIS_NODE", "node")
-    done = subprocess.run([node, str(ENGINE / "migrate.mjs"), str(folder)], check=False)  # noqa: S603 - our own program
+    done = subprocess.run([node, str(ENGINE / "migrate.mjs"), str(folder)], check=False)
     if done.returncode != 0:
         sys.exit("LiteLLM's tables could not be brought up to date; see the lines above")
 
