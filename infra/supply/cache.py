@@ -73,14 +73,18 @@ def size_of(folder: Path) -> int:
 
 
 def _folders() -> Iterator[tuple[Path, bool]]:
-    used = {tool.path().parent for tool in _tools()} | {Path(sys.prefix), uv_folder()}
-    used |= {environment_folder(lock) for lock in ENVIRONMENTS}
+    used = _used_folders()
     for group in ("artefacts", "python"):
         for folder in sorted(path for path in (cache() / group).glob("*") if path.is_dir()):
             yield folder, folder in used
     for name in DIRECT:
         if (cache() / name).is_dir():
             yield cache() / name, False
+
+
+def _used_folders() -> set[Path]:
+    environments = {Path(sys.prefix), uv_folder(), *map(environment_folder, ENVIRONMENTS)}
+    return environments | {tool.path().parent for tool in _tools()}
 
 
 def _tools() -> Iterator[GoTool]:

@@ -56,7 +56,7 @@ class Registries:
     name = "registries"
 
     def __init__(self, edge_build: EdgeBuild) -> None:
-        self._edge_build = edge_build
+        self.edge_build = edge_build
 
     def ready(self, say: Say) -> None:
         """See :meth:`Supply.ready`."""
@@ -66,7 +66,7 @@ class Registries:
         _install_plugins()
 
     def _build(self, client: docker.DockerClient, say: Say) -> None:
-        builder = ImageBuilder(client, self._edge_build)
+        builder = ImageBuilder(client, self.edge_build)
         found = {name: builder.present(name) for name in names()}
         record({name: built for name, built in found.items() if built is not None})
         missing = sorted(
