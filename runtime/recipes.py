@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 ALPHANUMERIC = string.ascii_letters + string.digits
 """Letters and digits: safe unquoted in URLs, shells, ACL files and properties files."""
 
-LOCAL_NAMES = ("localhost", "127.0.0.1", "*.localhost")
-"""Subject alternative names of the edge's own certificate."""
+LOCAL_NAMES = ("localhost", "127.0.0.1", "*.localhost", "id.localhost", "traces.localhost", "console.localhost")
+"""Subject alternative names of the edge's own certificate. OpenSSL takes no wildcard right under a top-level name, so
+the consoles are named as well."""
 
 RENEW_BEFORE = datetime.timedelta(days=30)
 """A certificate with less than this to live is made anew by the next ``ensure``."""

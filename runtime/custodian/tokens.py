@@ -7,13 +7,14 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
 from runtime.contract import Kind, Policies, pick_role
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
@@ -24,8 +25,14 @@ MAX_TOKEN_BYTES = 8192
 LEEWAY_S = 10
 REFRESH_S = 300.0
 RETRY_S = 5.0
+KEEP_S = 3600.0
+"""How long known keys serve while the realm does not answer: one that was withdrawn meanwhile must not stay good."""
 REMEMBERED = 10_000
 _BAD = "the token is not valid"
+_SERVICE_ACCOUNT = "service-account-"
+"""How Keycloak names the user behind a client."""
+_AGENT_CLIENT = "agent-"
+"""How this stack names the client of an agent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +58,13 @@ class Keys:
         """Keys among which ``kid`` is, if the realm has it (an empty ``kid``: any keys).
 
         Raises:
-            UnavailableError: there are none yet and Keycloak does not answer.
+            UnavailableError: Keycloak does not answer, and there are none yet or they are too old.
         """
         if self._stale(kid):
             async with self._lock:
                 if self._stale(kid):
                     await self._fetch()
-        if self._keys is None:
+        if self._keys is None or time.monotonic() - self._fetched > KEEP_S:
             raise UnavailableError("the identity provider does not answer")
         return self._keys
 
@@ -73,11 +80,26 @@ class Keys:
         try:
             answer = await self._http.get(self._url, timeout=5)
             answer.raise_for_status()
-            signing = [key for key in answer.json()["keys"] if key.get("use", "sig") == "sig"]
-            self._keys = KeySet.import_key_set({"keys": signing})
+            self._keys = signing_keys(answer.json())
             self._fetched = self._tried
         except (httpx.HTTPError, ValueError, KeyError, JoseError):
-            return  # known keys go on being good; without any, get() says so
+            return  # known keys go on being good for a while; get() says when they are not
+
+
+def signing_keys(document: Mapping[str, Any]) -> KeySet:
+    """The keys of a JWKS (RFC 7517) that sign. One of an unknown kind is left out: it must not cost us the others.
+
+    Raises:
+        ValueError: none is left.
+    """
+    keys: list[Key] = []
+    for each in document["keys"]:
+        if each.get("use", "sig") == "sig":
+            with suppress(JoseError, ValueError, KeyError):
+                keys += KeySet.import_key_set({"keys": [each]}).keys
+    if not keys:
+        raise ValueError("no signing key")
+    return KeySet(keys)
 
 
 class Verifier:
@@ -143,7 +165,10 @@ class Verifier:
             ForbiddenError: no role or department that this stack knows.
         """
         azp, username = str(claims.get("azp", "")), str(claims.get("preferred_username", ""))
-        agent = username == f"service-account-{azp}"
+        agent = username.startswith(_SERVICE_ACCOUNT)
+        if agent and (username != f"{_SERVICE_ACCOUNT}{azp}" or not azp.startswith(_AGENT_CLIENT)):
+            # Neither another client's account nor a person who chose such a user name is an agent.
+            raise ForbiddenError(f"'{username}' is no agent of this gateway")
         role = pick_role(self._policies, _texts(claims.get("roles")))
         departments = [name for name in _texts(claims.get("department")) if name in self._policies.departments]
         if role is None or not departments:
@@ -151,7 +176,7 @@ class Verifier:
             raise ForbiddenError(f"'{username}' has no {missing} in this gateway")
         return Subject(
             sub=str(claims["sub"]),
-            name=azp.removeprefix("agent-") if agent else username,
+            name=azp.removeprefix(_AGENT_CLIENT) if agent else username,
             kind=Kind.AGENT if agent else Kind.PERSON,
             role=role,
             department=departments[0],

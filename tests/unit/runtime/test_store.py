@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,7 @@ def test_the_server_certificate_holds_under_its_authority(folder: Path, tmp_path
     server.load_cert_chain(tmp_path / "edge-tls-cert", tmp_path / "edge-tls-key")
     client = ssl.create_default_context(cafile=str(tmp_path / "ca-cert"))
     client.verify_flags |= ssl.VERIFY_X509_STRICT
-    for host in ("localhost", "127.0.0.1", "console.localhost"):
+    for host in ("localhost", "127.0.0.1", "console.localhost", "traces.localhost", "id.localhost"):
         _handshake(client, server, host)
     with pytest.raises(ssl.SSLCertVerificationError):
         _handshake(client, server, "example.com")
@@ -266,12 +267,12 @@ def test_certificates_are_renewed_when_they_must_be(folder: Path) -> None:
     store = Store(folder)
     store.ensure(CERTIFICATES)
     assert store.ensure(CERTIFICATES) == ()
-    server = {"key": "edge-tls-key", "ca_key": "ca-key", "ca_cert": "ca-cert"}
-    more = {**CERTIFICATES, "edge-tls-cert": ServerCert(**server, names=("localhost", "gateway.example"))}
+    server = partial(ServerCert, key="edge-tls-key", ca_key="ca-key", ca_cert="ca-cert")
+    more = {**CERTIFICATES, "edge-tls-cert": server(names=("localhost", "gateway.example"))}
     assert store.ensure(more) == ("edge-tls-cert",)
     names = x509.load_pem_x509_certificate(store.get("edge-tls-cert").encode()).extensions
     assert "gateway.example" in str(names.get_extension_for_class(x509.SubjectAlternativeName).value)
-    short = {**CERTIFICATES, "edge-tls-cert": ServerCert(**server, days=20)}
+    short = {**CERTIFICATES, "edge-tls-cert": server(days=20)}
     store.ensure(short)
     assert store.ensure(CERTIFICATES) == ("edge-tls-cert",), "less than 30 days to live"
     store.set("edge-tls-key", EcKey().make({}))

@@ -1,0 +1,92 @@
+"""A realm as the custodian sees it: a key set over HTTP, tokens signed with its keys, and the stack's policies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from runtime.contract import Policies
+
+ISSUER = "http://id.localhost:8080/realms/praxis"
+JWKS_URL = "http://keycloak:8080/realms/praxis/protocol/openid-connect/certs"
+AUDIENCE = "praxis-gateway"
+DEMO_CLIENT = "praxis-demo-cli"
+
+POLICIES = Policies.model_validate(
+    {
+        "stack": "test",
+        "environment": "demo",
+        "models": {"small": {"input": "1", "output": "2"}, "tiny": {"input": "0.000001", "output": "0"}},
+        "roles": {
+            "engineer": {"models": ["small", "tiny"], "budget": {"usd": "5", "period": "month"}},
+            "analyst": {"models": ["small"], "budget": {"usd": "1", "period": "day"}},
+        },
+        "departments": {"research": {}, "finance": {"guards": {"phone": "mask"}}},
+        "subjects": {"carol": {"budget": {"usd": "0.000001", "period": "month"}}},
+    }
+)
+
+
+class Realm:
+    """Signs tokens with its keys and publishes them. ``down`` makes it answer 503; ``asked`` counts fetches."""
+
+    def __init__(self) -> None:
+        self.rsa = RSAKey.generate_key(2048, {"kid": "rsa-1", "use": "sig", "alg": "RS256"})
+        self.ec = ECKey.generate_key("P-256", {"kid": "ec-1", "use": "sig", "alg": "ES256"})
+        self.encryption = RSAKey.generate_key(2048, {"kid": "enc-1", "use": "enc", "alg": "RSA-OAEP"})
+        self.published: list[RSAKey | ECKey] = [self.rsa, self.ec, self.encryption]
+        self.odd: list[dict[str, str]] = []
+        self.down = False
+        self.asked = 0
+
+    def http(self) -> httpx.AsyncClient:
+        """A client for which the realm is the whole world."""
+        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == JWKS_URL
+        self.asked += 1
+        if self.down:
+            return httpx.Response(503)
+        return httpx.Response(200, json={"keys": [*self.odd, *(key.as_dict(private=False) for key in self.published)]})
+
+    def sign(self, claims: dict[str, Any], key: RSAKey | ECKey | None = None, **header: Any) -> str:
+        """A token over exactly these claims."""
+        signer = key or self.rsa
+        algorithm = str(signer.alg)
+        return jwt.encode({"alg": algorithm, "kid": signer.kid, **header}, claims, signer, algorithms=[algorithm])
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """What a good token of alice's says; ``None`` leaves a claim out."""
+    now = int(time.time())
+    base = {
+        "iss": ISSUER,
+        "aud": [AUDIENCE, "account"],
+        "sub": "7f1f0d2e-0000-4000-8000-0000000a11ce",
+        "exp": now + 300,
+        "iat": now,
+        "typ": "Bearer",
+        "azp": "praxis-cli",
+        "preferred_username": "alice",
+        "roles": ["offline_access", "engineer"],
+        "department": ["research"],
+    }
+    return {name: value for name, value in {**base, **changes}.items() if value is not None}
+
+
+def agent(name: str, roles: Sequence[str] = ("analyst",), department: str = "finance") -> dict[str, Any]:
+    """What a good token of an agent's says."""
+    client = f"agent-{name}"
+    return claims(
+        sub=f"sub-of-{name}",
+        azp=client,
+        preferred_username=f"service-account-{client}",
+        roles=list(roles),
+        department=[department],
+    )
