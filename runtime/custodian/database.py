@@ -22,12 +22,12 @@ CREATE TABLE IF NOT EXISTS virtual_key (
 CREATE TABLE IF NOT EXISTS record (
     trace text PRIMARY KEY, state text NOT NULL, sub text NOT NULL, name text NOT NULL, kind text NOT NULL,
     department text NOT NULL, role text NOT NULL, policy text NOT NULL, credential text NOT NULL,
-    demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens int,
-    output_tokens int, cost_usd numeric(18, 9), guards jsonb NOT NULL DEFAULT '{}', reason text,
+    demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens bigint,
+    output_tokens bigint, cost_usd numeric, guards jsonb NOT NULL DEFAULT '{}', reason text,
     prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
 CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 CREATE TABLE IF NOT EXISTS spending (
-    sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric(18, 9) NOT NULL,
+    sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric NOT NULL,
     PRIMARY KEY (sub, period, begins));
 """
 _LOCK = 7226
@@ -146,8 +146,8 @@ class Database:
         """
         async with self.pool.acquire() as connection, connection.transaction():
             sub = await connection.fetchval(
-                "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4, cost_usd = $5,"
-                " guards = $6, reason = $7, ended = now() WHERE trace = $1 AND state IN ('admitted', 'aborted')"
+                "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4,"
+                " cost_usd = $5, guards = $6, reason = $7, ended = now() WHERE trace = $1 AND state IN ('admitted', 'aborted')"
                 " RETURNING sub",
                 trace,
                 what["status"],
@@ -206,7 +206,8 @@ def _identity(about: Assertion) -> tuple[Any, ...]:
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(row)
     told["guards"] = json.loads(told["guards"])
-    for key in ("admitted", "ended"):
+    told["time"] = told.pop("admitted")
+    for key in ("time", "ended"):
         told[key] = told[key].isoformat() if told[key] is not None else None
     told["cost_usd"] = None if told["cost_usd"] is None else format(told["cost_usd"].normalize(), "f")
     return told

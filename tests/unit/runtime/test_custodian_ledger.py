@@ -1,0 +1,238 @@
+"""The custodian's tables on a real PostgreSQL: money is counted once and exactly, records go one way."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.assertion import Assertion
+from runtime.contract import Budget, Kind, Price
+from runtime.custodian.database import Database, period_begin
+from runtime.custodian.gate import digest
+from runtime.custodian.subject import Subject
+
+ALICE = Subject(
+    sub="sub-of-alice",
+    name="alice",
+    kind=Kind.PERSON,
+    role="engineer",
+    department="research",
+    credential="oidc",
+    demo=True,
+)
+MONTH = Budget(usd=Decimal(5), period="month")
+
+
+@pytest.fixture
+async def database(database_settings: dict[str, str]) -> AsyncIterator[Database]:
+    opened = Database(database_settings)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def about(subject: Subject = ALICE, trace: str | None = None) -> Assertion:
+    return Assertion(
+        sub=subject.sub,
+        name=subject.name,
+        kind=subject.kind,
+        department=subject.department,
+        role=subject.role,
+        policy="p" * 64,
+        trace=trace or secrets.token_hex(16),
+        credential=subject.credential,
+        demo=subject.demo,
+    )
+
+
+def ending(**changes: Any) -> dict[str, Any]:
+    base = {"status": 200, "input_tokens": 7, "output_tokens": 3, "guards": {"verdict": "clean"}, "reason": None}
+    return {**base, **changes}
+
+
+async def admitted(database: Database, subject: Subject = ALICE) -> str:
+    entry = about(subject)
+    await database.admit(entry, "openai", "small", "d" * 64)
+    return entry.trace
+
+
+class TestRecords:
+    async def test_from_admitted_to_settled(self, database: Database) -> None:
+        trace = await admitted(database)
+        first = await database.record(trace)
+        assert first is not None
+        assert (first["state"], first["name"], first["kind"], first["demo"]) == ("admitted", "alice", "person", True)
+        assert first["ended"] is None
+        assert await database.settle(
+            trace, ending(guards={"verdict": "masked", "findings": {"card": 2}}), Decimal("0.25")
+        )
+        record = await database.record(trace)
+        assert record is not None
+        assert record["state"] == "settled"
+        assert (record["input_tokens"], record["output_tokens"], record["cost_usd"]) == (7, 3, "0.25")
+        assert record["guards"] == {"verdict": "masked", "findings": {"card": 2}}
+        assert datetime.fromisoformat(record["ended"]) >= datetime.fromisoformat(record["time"])
+
+    async def test_a_trace_is_admitted_once(self, database: Database) -> None:
+        entry = about()
+        await database.admit(entry, "openai", "small", "")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await database.admit(entry, "openai", "small", "")
+
+    async def test_a_refused_request_cannot_be_admitted_or_settled_with_the_same_assertion(
+        self, database: Database
+    ) -> None:
+        entry = about()
+        what = {"dialect": "anthropic", "model": "small", "status": 400, "reason": "guard_blocked"}
+        await database.refuse(entry, what)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await database.admit(entry, "openai", "small", "")
+        assert not await database.settle(entry.trace, ending(), Decimal(1))
+        record = await database.record(entry.trace)
+        assert record is not None
+        assert (record["state"], record["status"], record["cost_usd"]) == ("refused", 400, "0")
+
+    async def test_a_settled_record_is_not_overwritten_by_a_refusal(self, database: Database) -> None:
+        entry = about()
+        await database.admit(entry, "openai", "small", "")
+        await database.settle(entry.trace, ending(), Decimal(1))
+        await database.refuse(entry, {"dialect": "openai", "model": "small", "status": 429})
+        record = await database.record(entry.trace)
+        assert record is not None
+        assert record["state"] == "settled"
+
+    async def test_what_was_never_admitted_cannot_be_settled(self, database: Database) -> None:
+        assert not await database.settle(secrets.token_hex(16), ending(), Decimal(1))
+        assert await database.spent(ALICE.sub, MONTH) == 0
+
+    async def test_the_reaper_takes_only_what_is_old_and_open(self, database: Database) -> None:
+        old, young, done = [await admitted(database) for _ in range(3)]
+        await database.settle(done, ending(), Decimal(1))
+        await database.pool.execute("UPDATE record SET admitted = now() - interval '1 hour' WHERE trace <> $1", young)
+        assert await database.reap(timedelta(minutes=15)) == 1
+        states = {row["trace"]: row["state"] for row in await database.records(10)}
+        assert states == {old: "aborted", young: "admitted", done: "settled"}
+
+    async def test_an_answer_that_ends_after_the_reaper_came_is_still_paid(self, database: Database) -> None:
+        trace = await admitted(database)
+        await database.reap(timedelta(seconds=-1))
+        assert await database.settle(trace, ending(), Decimal(2))
+        assert await database.spent(ALICE.sub, MONTH) == 2
+
+    async def test_the_newest_come_first(self, database: Database) -> None:
+        traces = [await admitted(database) for _ in range(5)]
+        assert [row["trace"] for row in await database.records(3)] == traces[:1:-1]
+
+    async def test_no_column_could_hold_content(self, database: Database) -> None:
+        rows = await database.pool.fetch(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'record'"
+        )
+        assert not {row["column_name"] for row in rows} & {"prompt", "messages", "input", "output", "answer", "text"}
+
+
+class TestMoney:
+    async def test_twice_settled_is_paid_once(self, database: Database) -> None:
+        trace = await admitted(database)
+        results = await asyncio.gather(*(database.settle(trace, ending(), Decimal("0.1")) for _ in range(12)))
+        assert sorted(results) == [False] * 11 + [True]
+        assert await database.spent(ALICE.sub, MONTH) == Decimal("0.1")
+
+    async def test_many_at_once_add_up(self, database: Database) -> None:
+        traces = [await admitted(database) for _ in range(40)]
+        await asyncio.gather(*(database.settle(trace, ending(), Decimal("0.000001")) for trace in traces))
+        assert await database.spent(ALICE.sub, MONTH) == Decimal("0.00004")
+
+    async def test_every_subject_pays_its_own(self, database: Database) -> None:
+        bob = dataclasses.replace(ALICE, sub="sub-of-bob", name="bob")
+        await database.settle(await admitted(database), ending(), Decimal(1))
+        await database.settle(await admitted(database, bob), ending(), Decimal(2))
+        assert await database.spent(ALICE.sub, MONTH) == 1
+        assert await database.spent(bob.sub, MONTH) == 2
+        assert await database.spent("nobody", MONTH) == 0
+
+    @pytest.mark.parametrize("period", ["day", "week", "month"])
+    async def test_every_period_is_counted_so_a_budget_may_change_its_period(
+        self, database: Database, period: Any
+    ) -> None:
+        await database.settle(await admitted(database), ending(), Decimal(1))
+        assert await database.spent(ALICE.sub, Budget(usd=Decimal(5), period=period)) == 1
+
+    async def test_last_periods_money_is_not_this_ones(self, database: Database) -> None:
+        await database.settle(await admitted(database), ending(), Decimal(1))
+        await database.pool.execute("UPDATE spending SET begins = begins - 40")
+        assert await database.spent(ALICE.sub, MONTH) == 0
+
+    async def test_the_smallest_price_is_not_rounded_away(self, database: Database) -> None:
+        """One token at the smallest price there is costs 1e-12 USD; a million of them must be seen."""
+        cost = Price(input=Decimal("0.000001"), output=Decimal(0)).cost(1, 0)
+        assert cost == Decimal("1e-12")
+        for _ in range(3):
+            await database.settle(await admitted(database), ending(), cost)
+        assert await database.spent(ALICE.sub, MONTH) == 3 * cost
+        assert (await database.records(1))[0]["cost_usd"] == "0.000000000001"
+
+    async def test_huge_counts_are_counted(self, database: Database) -> None:
+        trace = await admitted(database)
+        assert await database.settle(trace, ending(input_tokens=3_000_000_000), Decimal("123456789.5"))
+        record = await database.record(trace)
+        assert record is not None
+        assert record["input_tokens"] == 3_000_000_000
+
+
+@given(day=st.dates(date(2000, 1, 1), date(2100, 1, 1)))
+def test_periods_begin_where_they_should(day: date) -> None:
+    assert period_begin("day", day) == day
+    week, month = period_begin("week", day), period_begin("month", day)
+    assert week.weekday() == 0
+    assert timedelta(0) <= day - week < timedelta(7)
+    assert (month.day, month.month, month.year) == (1, day.month, day.year)
+
+
+class TestVirtualKeys:
+    async def test_found_by_its_digest(self, database: Database) -> None:
+        await database.add_key(digest("sk-praxis-one"), ALICE, 3600)
+        found = await database.key_subject(digest("sk-praxis-one"))
+        assert found == dataclasses.replace(ALICE, credential="virtual-key")
+        assert await database.key_subject(digest("sk-praxis-two")) is None
+
+    async def test_expired_or_revoked_is_no_key(self, database: Database) -> None:
+        await database.add_key(digest("a"), ALICE, -1)
+        await database.add_key(digest("b"), ALICE, 3600)
+        await database.pool.execute("UPDATE virtual_key SET revoked = now() WHERE hash = $1", digest("b"))
+        assert await database.key_subject(digest("a")) is None
+        assert await database.key_subject(digest("b")) is None
+
+    async def test_the_key_itself_is_nowhere(self, database: Database) -> None:
+        key = "sk-praxis-" + secrets.token_urlsafe(32)
+        await database.add_key(digest(key), ALICE, 3600)
+        rows = await database.pool.fetch("SELECT virtual_key::text AS whole FROM virtual_key")
+        assert not any(key in row["whole"] or key[10:30] in row["whole"] for row in rows)
+
+
+async def test_two_starting_at_once_make_one_schema(database_settings: dict[str, str]) -> None:
+    several = [Database(database_settings) for _ in range(4)]
+    await asyncio.gather(*(each.open() for each in several))
+    await asyncio.gather(*(each.ping() for each in several))
+    await asyncio.gather(*(each.close() for each in several))
+
+
+async def test_before_it_is_open_it_says_so(database_settings: dict[str, str]) -> None:
+    with pytest.raises(ConnectionError):
+        await Database(database_settings).ping()
+
+
+async def test_utc_whatever_the_servers_zone(database: Database) -> None:
+    await database.pool.execute("SET timezone TO 'Pacific/Kiritimati'")
+    await database.settle(await admitted(database), ending(), Decimal(1))
+    begins = await database.pool.fetchval("SELECT begins FROM spending WHERE period = 'day'")
+    assert begins == datetime.now(UTC).date()
