@@ -177,8 +177,7 @@ _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff_-]{0,61}[A-Za-z0-9\xff])?\.){1,8}([A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59})(?![0-9A-Za-z_])"
 )
 _FILES = frozenset(
-    ("png", "jpg", "jpeg", "gif", "svg", "webp", "js", "jsx", "ts", "tsx", "css", "json", "html", "xml", "yaml", "yml")
-    + ("toml", "txt", "lock", "log")
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "js", "jsx", "tsx", "css", "json", "html", "xml", "yaml"}
 )
 """Endings of file names that are no top-level domains (``logo@2x.png``)."""
 
@@ -211,7 +210,7 @@ def phone(text: str, start: int) -> Span | None:
 
 
 def _goes_on(text: str, end: int) -> bool:
-    """Whether a word or number goes on at ``end``. Characters that are not ASCII end it: a number in Chinese text has no spaces around it."""
+    """Whether a word or number goes on at ``end``. Letters of other scripts end it: Chinese has no spaces around it."""
     return text[end : end + 1].isascii() and text[end : end + 1].isalnum()
 
 
