@@ -55,13 +55,14 @@ export function nameErrors(entries, thrown, place) {
  */
 export function connectionEntry(error, place) {
   const detail = error?.message || String(error);
-  if (error?.sqlstate?.startsWith("28"))
+  if (error?.neverSent === undefined) return errorEntry(detail); // not of the connection: a fault inside
+  if (error.sqlstate?.startsWith("28"))
     return errorEntry(`Authentication failed against database server at ${place}: ${detail}`, "P1000");
-  if (error?.sqlstate)
+  if (error.sqlstate)
     return errorEntry(`Error querying the database: PostgresError { code: "${error.sqlstate}", message: "${detail}" }`);
   // The pool's own words when every connection was busy for too long.
   if (detail.startsWith("timeout exceeded when trying to connect"))
     return errorEntry(`Timed out fetching a new connection from the connection pool: ${detail}`, "P2024");
-  if (error?.neverSent) return errorEntry(`Can't reach database server at ${place}: ${detail}`, "P1001");
+  if (error.neverSent) return errorEntry(`Can't reach database server at ${place}: ${detail}`, "P1001");
   return errorEntry(`Server has closed the connection (connection closed: ${detail})`, "P1017");
 }

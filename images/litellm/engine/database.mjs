@@ -23,8 +23,7 @@ const REPORTED_AS = new Map([
   [3220, TEXT], // pg_lsn
   [1003, TEXT_ARRAY], // name[]
 ]);
-const NAME_ARRAY = 1003;
-pg.types.setTypeParser(NAME_ARRAY, pg.types.getTypeParser(TEXT_ARRAY));
+for (const [type, reported] of REPORTED_AS) pg.types.setTypeParser(type, pg.types.getTypeParser(reported));
 
 /** A failure of the connection, not of a statement. `neverSent`: the statement certainly did not reach the server. */
 export class ConnectionFailure extends Error {

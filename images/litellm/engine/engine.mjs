@@ -82,6 +82,7 @@ async function main() {
     setImmediate(() => process.exit(70));
   });
 
+  await engine.connect(); // opens no connection: the adapter does, when needed
   let waiting = "connecting to the database";
   const server = makeServer({ engine, models: readModels(schema), pool, waitingFor: () => waiting });
   let ending = false;
@@ -101,7 +102,6 @@ async function main() {
   server.on("error", (error) => fail(error.message));
   server.listen(port, options.host);
   await waitForDatabase(pool, (why) => (waiting = `waiting for the database at ${place}: ${why}`));
-  await engine.connect();
   waiting = "";
 }
 
