@@ -12,7 +12,7 @@ import pulumi
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from config import load_stack
 from infra.paths import STACKS, stack_folder
-from infra.secrets import open_store
+from infra.custody import open_store
 from infra.supply.images import built_images
 from infra.targets.docker import DockerSettings, DockerTarget
 

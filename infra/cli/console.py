@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config import SettingsError
+from infra.supply.process import SupplyError
 
 
 class Exit(IntEnum):
@@ -77,6 +78,8 @@ def reported() -> Iterator[None]:
         for problem in error.problems:
             talk.print(f"error: {problem}", markup=False, style="red")
         raise typer.Exit(Exit.USAGE) from None
+    except SupplyError as error:
+        stop(CommandError(str(error), fix=error.fix))
     except CommandError as error:
         stop(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ def label(urn: str) -> str:
 def select(name: str) -> automation.Stack:
     """The Pulumi stack of this name, made if it is not there."""
     environment = pulumi_environment(name)
+    # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
+    os.environ["PATH"] = environment["PATH"]
     workspace = automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )

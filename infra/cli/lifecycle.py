@@ -93,8 +93,9 @@ def rendered(loaded: Loaded) -> dict[str, Any]:
 
 
 def exports(loaded: Loaded) -> list[str]:
-    """``export NAME=value`` lines for plain Pulumi."""
+    """``export NAME=value`` lines for plain Pulumi; the stack is made if it is not there yet."""
     loaded.store()
+    select(loaded.name)
     return [f"export {key}={shlex.quote(value)}" for key, value in sorted(pulumi_environment(loaded.name).items())]
 
 

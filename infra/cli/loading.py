@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config import Problem, SettingsError, Stack, load_stack
 from infra.cli.console import CommandError
 from infra.paths import STACKS, StackFolder, stack_folder
-from infra.secrets import open_store
+from infra.custody import open_store
 from runtime.store import Store, StoreError
 
 

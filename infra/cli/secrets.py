@@ -7,7 +7,7 @@ import sys
 
 from infra.cli.console import CommandError, Exit, emit_json, say, table
 from infra.cli.loading import Loaded
-from infra.secrets import open_store, recipes
+from infra.custody import open_store, recipes
 from runtime.store import StoreError
 
 

@@ -24,7 +24,7 @@ def install(pulumi_home: Path, python: Path) -> None:
         text = (
             "#!/bin/sh\n"
             f"export PYTHONPATH={shlex.quote(str(REPOSITORY))}\n"
-            f'exec {shlex.quote(str(python))} -m infra.plugins.standins.{name} "$@"\n'
+            f'exec {shlex.quote(str(python))} -P -m infra.plugins.standins.{name} "$@"\n'
         )
         if not launcher.exists() or launcher.read_text() != text:
             partial = launcher.with_suffix(f".{os.getpid()}")

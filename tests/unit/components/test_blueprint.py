@@ -13,7 +13,7 @@ from components.spec import OPEN_NETWORKS, Blueprint, ServiceSpec
 from config import load_stack
 from config.stack import Stack
 from infra.paths import STACKS
-from infra.secrets import recipes
+from infra.custody import recipes
 from infra.targets.docker import AGENT_MEMORY_MIB
 
 

@@ -46,9 +46,9 @@ class Realm:
 
     def http(self) -> httpx.AsyncClient:
         """A client for which the realm is the whole world."""
-        return httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
         assert str(request.url) == JWKS_URL
         self.asked += 1
         if self.down:
