@@ -49,8 +49,10 @@ class Expression:
     caseless: bool = False
 
 
-_LOOKAROUND = re.compile(r"\(\?:\(\?<=\\W\)\|\(\?<=\^\)\)|\(\?!\[?\\?[\w-]+\]?\)")
-"""The two kinds of zero-width assertions in detect-secrets' expressions."""
+_LOOKAROUND = re.compile(r"\(\?:\(\?<=\\W\)\|\(\?<=\^\)\)|\(\?!(?:\\w|\[[^]]*\])\)")
+"""The two kinds of zero-width assertions in detect-secrets' expressions; Hyperscan has none."""
+_OPEN_END = re.compile(r"\{(\d+),\d*\}\Z")
+"""A repetition at the end: the shortest one is enough to find a candidate, and is reported once."""
 _TOKEN = re.compile(r"[A-Za-z0-9_\-]*")
 _NOTHING = re.compile("")
 _DELIMITERS = "\t\n\r =:\"'"
@@ -209,7 +211,7 @@ def expressions() -> tuple[Expression, ...]:
     found = [
         Expression(
             name=name,
-            pattern=_LOOKAROUND.sub("", expression.pattern),
+            pattern=_OPEN_END.sub(r"{\1}", _LOOKAROUND.sub("", expression.pattern)),
             judge=judge_of(expression),
             caseless=bool(expression.flags & re.IGNORECASE),
         )

@@ -35,7 +35,7 @@ _ISSUERS = (
     (4, 6304, 6304, (13, 16, 19)),  # Maestro
     (4, 6759, 6763, (13, 16, 19)),  # Maestro
 )
-_GROUPINGS = frozenset({(4, 6, 5), (4, 6, 4), (4, 4, 5), (6, 13), (6, 10), (4, 4, 4, 4, 3)})
+_GROUPINGS = frozenset({(4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1)})
 _CARD = re.compile(r"\d(?:[ .-]?\d){12,18}")
 _SEPARATORS = re.compile("[ .-]")
 _DIGIT_BEFORE = re.compile(r"\d[ .,-]\Z")
@@ -60,7 +60,7 @@ def is_card(digits: str) -> bool:
 
 
 def card(text: str, start: int) -> Span | None:
-    """A payment card's number of 13 to 19 digits: in one piece, in the usual groups, or in groups of one size."""
+    """A payment card's number of 13 to 19 digits: in one piece, in groups of four or more, or of one size."""
     if _inside(text, start) or _DECIMALS.search(text[max(0, start - 2) : start]):
         return None  # the middle of a word, or the decimals of a number
     found = _CARD.match(text, start)
@@ -79,9 +79,9 @@ def card(text: str, start: int) -> Span | None:
 
 
 def _plausible(sizes: tuple[int, ...], text: str, start: int, end: int) -> bool:
-    if len(sizes) == 1 or sizes in _GROUPINGS:
+    if min(sizes) >= 4 or sizes in _GROUPINGS:
         return True
-    if len(set(sizes[:-1])) > 1 or not sizes[-1] <= sizes[0] <= 6:
+    if len(set(sizes[:-1])) > 1 or not sizes[-1] <= sizes[0]:
         return False
     # Small groups are also how rows of numbers look: there, only a whole row is a candidate.
     return sizes[0] > 3 or not (_DIGIT_BEFORE.search(text[max(0, start - 2) : start]) or _DIGIT_AFTER.match(text, end))
