@@ -4,4 +4,4 @@ SELECT format('CREATE ROLE %I', :'name') WHERE NOT EXISTS (SELECT FROM pg_roles 
 ALTER ROLE :"name" LOGIN PASSWORD :'password';
 SELECT format('CREATE DATABASE %I OWNER %I', :'name', :'name')
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
-REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+REVOKE ALL ON DATABASE :"name", template1 FROM PUBLIC;
