@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from config import Problem, SettingsError, Stack, load_stack
 from infra.cli.console import CommandError
-from infra.paths import STACKS, StackFolder, stack_folder
 from infra.custody import open_store
+from infra.paths import STACKS, StackFolder, stack_folder
 from runtime.store import Store, StoreError
 
 

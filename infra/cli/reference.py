@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -66,7 +66,8 @@ def _type(field: FieldInfo) -> str:
 
 
 def _plain(annotation: object) -> str:
-    origin, parts = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
+    origin: object = getattr(annotation, "__origin__", None)
+    parts: tuple[object, ...] = getattr(annotation, "__args__", ())
     if origin is dict:
         return f"mapping of {_plain(parts[1])}"
     if origin is tuple:
@@ -105,16 +106,17 @@ def command_line() -> str:
     lines.append("Exit codes: 0 in order, 1 failure, 2 wrong usage or settings, 3 could not look, 7 drift.\n")
     root = typer.main.get_command(app)
     for path, command in _commands(root, "./praxis"):
-        context = click.Context(command, info_name=path)
+        context = command.context_class(command, info_name=path)
         usage = " ".join(command.collect_usage_pieces(context))
         lines.append(f"\n## `{path}`\n\n{_first(command.help)}\n\n```\n{path} {usage}\n```\n")
-        options = [p for p in command.params if isinstance(p, click.Option) and p.name != "help"]
+        options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         lines.extend(f"- `{', '.join(option.opts)}`: {option.help or '-'}\n" for option in options)
     return "".join(lines)
 
 
-def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
+def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    # Typer carries its own copy of Click, so its commands are known by what they have, not by their class.
+    if hasattr(command, "commands"):
         for name in command.commands:
             yield from _commands(command.commands[name], f"{path} {name}")
     else:
