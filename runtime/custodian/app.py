@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from runtime.assertion import InvalidAssertionError, verify
+from runtime.contract import GuardCategory
 from runtime.custodian.database import Database
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace
 from runtime.custodian.litellm import Accounts
@@ -29,10 +31,22 @@ from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 
 UNKNOWN_KEY = "unknown_key"
 """The hooks' reason for "LiteLLM does not know this subject's key": it is made again at the next request."""
+Text = Annotated[str, StringConstraints(max_length=200)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
 REAP_AFTER = timedelta(minutes=15)
 REAP_EVERY_S = 60.0
 LATE_S = 3600
 """An assertion is over after a minute; a record that it stands in may come at the end of a long answer."""
+
+
+class Verdict(BaseModel):
+    """What the guard made of a request: counts by category, so that no content can get into a record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Literal["clean", "masked", "blocked", "failed"] | None = None
+    findings: dict[GuardCategory, Count] = Field(default_factory=dict)
 
 
 class RecordBody(BaseModel):
@@ -42,13 +56,17 @@ class RecordBody(BaseModel):
 
     assertion: str
     dialect: Dialect
-    model: str
-    status: int = 200
-    input_tokens: int = Field(default=0, ge=0)
-    output_tokens: int = Field(default=0, ge=0)
-    guards: dict[str, Any] = Field(default_factory=dict)
-    reason: str | None = None
-    prompt_digest: str = ""
+    model: Text
+    status: int = Field(default=200, ge=100, le=599)
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    guards: Verdict = Verdict()
+    reason: Text | None = None
+    prompt_digest: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+
+    def told(self) -> dict[str, Any]:
+        """As JSON-ready values; what the guard did not say is left out."""
+        return self.model_dump(mode="json") | {"guards": self.guards.model_dump(exclude_unset=True)}
 
 
 class Custodian:
@@ -66,7 +84,6 @@ class Custodian:
             Route("/healthz", self.healthz),
             Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
-            Route("/refuse", self.not_listed, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
             Route("/records", self.list_records),
             Route("/records/admitted", self._recorded(self.admitted), methods=["POST"]),
             Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
@@ -112,14 +129,22 @@ class Custodian:
         refusal = Refusal(status=503, code="unavailable", message="the gateway is starting or a part of it is away")
         return _answer(refusal, dialect_of(_path(request.query_params.get("url", ""))), new_trace())
 
-    async def not_listed(self, request: Request) -> Response:
-        """404 for every route that is not on the edge's list."""
+    async def not_listed(self, request: Request, _: Exception) -> Response:
+        """404 for every route that is not on the edge's list (it asks for ``/refuse``), whatever the method."""
         path = request.headers.get("x-replaced-path", "")
         refusal = Refusal(status=404, code="not_found", message="the gateway does not serve this path with this method")
         return _answer(refusal, dialect_of(path), new_trace())
 
+    async def failed(self, request: Request, _: Exception) -> Response:
+        """Whatever else went wrong: refused, in the caller's dialect and without a detail."""
+        refusal = Refusal(status=503, code="unavailable", message="cannot be decided now")
+        return _answer(refusal, dialect_of(request.headers.get("x-forwarded-uri", "")), new_trace())
+
     async def admitted(self, body: RecordBody) -> Response:
         """A request is about to go out; without this record it does not."""
+        if body.model not in self._settings.policies.models:
+            # No policy can have allowed it, and what has no price would be free.
+            return JSONResponse({"error": "not a record: model"}, status_code=400)
         about = verify(body.assertion, self._settings.assertion_key)
         await self._database.admit(about, body.dialect.value, body.model, body.prompt_digest)
         return JSONResponse({})
@@ -127,7 +152,7 @@ class Custodian:
     async def refused(self, body: RecordBody) -> Response:
         """A guard or a limit refused a request before it went out."""
         about = verify(body.assertion, self._settings.assertion_key)
-        await self._database.refuse(about, body.model_dump(mode="json"))
+        await self._database.refuse(about, body.told())
         return JSONResponse({})
 
     async def settled(self, body: RecordBody) -> Response:
@@ -137,7 +162,7 @@ class Custodian:
         cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
         if body.reason == UNKNOWN_KEY:
             self._gate.accounts.forget(about.sub)
-        counted = await self._database.settle(about.trace, body.model_dump(mode="json"), cost)
+        counted = await self._database.settle(about.trace, body.told(), cost)
         return JSONResponse({"cost_usd": str(cost), "counted": counted})
 
     def _recorded(
@@ -219,4 +244,6 @@ def build(settings: Settings) -> Starlette:
         await database.close()
         await http.aclose()
 
-    return Starlette(routes=Custodian(settings, gate, database).routes(), lifespan=lifespan)
+    custodian = Custodian(settings, gate, database)
+    handlers = {HTTPException: custodian.not_listed, Exception: custodian.failed}
+    return Starlette(routes=custodian.routes(), lifespan=lifespan, exception_handlers=handlers)

@@ -147,8 +147,8 @@ class Database:
         async with self.pool.acquire() as connection, connection.transaction():
             sub = await connection.fetchval(
                 "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4,"
-                " cost_usd = $5, guards = $6, reason = $7, ended = now() WHERE trace = $1 AND state IN ('admitted', 'aborted')"
-                " RETURNING sub",
+                " cost_usd = $5, guards = $6, reason = $7, ended = now()"
+                " WHERE trace = $1 AND state IN ('admitted', 'aborted') RETURNING sub",
                 trace,
                 what["status"],
                 what["input_tokens"],

@@ -181,6 +181,10 @@ class Gate:
     ) -> dict[str, Any]:
         exchange.model = str(body.get("model", "-"))[:200]
         exchange.session = _session(body, headers) or exchange.about.trace
+        if exchange.model not in policy.models:
+            # Decided here, not by LiteLLM alone: it would take a list of names, and the ledger prices one model.
+            refusal = Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
+            raise RefusedError(refusal)
         try:
             outcome = self.guard.apply(body, policy.guards, self.salt + exchange.session.encode())
         except Exception:  # a guard that could not run refuses, whatever the reason

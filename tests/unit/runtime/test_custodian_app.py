@@ -1,0 +1,439 @@
+"""The custodian over HTTP, as the edge, the hooks and the operator meet it: real database, real tokens."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+import respx
+from joserfc.jwk import OKPKey
+from starlette.applications import Starlette
+
+from runtime.assertion import Assertion, verify
+from runtime.contract import Kind, Policies, resolve
+from runtime.custodian.app import build
+from runtime.custodian.settings import Settings
+from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, agent, claims
+
+LITELLM = "http://litellm:4000"
+MASTER = "sk-master-canary"
+ADMIN = {"Authorization": "Bearer admin-canary"}
+HOOKS = {"Authorization": "Bearer record-canary"}
+SIGNING = OKPKey.generate_key("Ed25519")
+
+
+class FakeLiteLLM:
+    """LiteLLM's admin API as far as the custodian uses it, with what it was told."""
+
+    def __init__(self) -> None:
+        self.teams: set[str] = set()
+        self.users: set[str] = set()
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.down = False
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("down")
+        assert request.headers["authorization"] == f"Bearer {MASTER}"
+        path, query = request.url.path, request.url.params
+        body = json.loads(request.content or b"{}")
+        self.asked.append(path)
+        match path:
+            case "/team/info":
+                return httpx.Response(200 if query["team_id"] in self.teams else 404, json={})
+            case "/team/new":
+                self.teams.add(body["team_id"])
+            case "/user/info":
+                found = query["user_id"] in self.users
+                return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
+            case "/user/new":
+                self.users.add(body["user_id"])
+            case "/key/info":
+                return httpx.Response(200 if query["key"] in self.keys else 404, json={})
+            case "/key/generate" | "/key/update":
+                assert path == "/key/generate" or body["key"] in self.keys
+                self.keys[body["key"]] = body
+            case _:
+                raise AssertionError(path)
+        return httpx.Response(200, json={})
+
+
+class World:
+    """The custodian with everything around it."""
+
+    def __init__(self, app: Starlette, realm: Realm, litellm: FakeLiteLLM, database: dict[str, str]) -> None:
+        self.app = app
+        self.realm = realm
+        self.litellm = litellm
+        self.database = database
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://custodian:8100")
+
+    async def auth(self, credential: str | None = None, *, uri: str = "/v1/chat/completions", **headers: str) -> Any:
+        """What the edge asks; ``credential`` goes as a bearer."""
+        given = {} if credential is None else {"authorization": f"Bearer {credential}"}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.get("/auth", headers={**given, **named, "x-forwarded-uri": uri})
+
+    def token(self, **changes: Any) -> str:
+        return self.realm.sign(claims(jti=secrets.token_hex(4), **changes))
+
+    async def asserted(self, **changes: Any) -> tuple[str, Assertion]:
+        """An assertion that the custodian gave out, and what is in it."""
+        answer = await self.auth(self.token(**changes))
+        assert answer.status_code == 200
+        token = answer.headers["x-praxis-assertion"]
+        return token, verify(token, SIGNING)
+
+    async def tell(
+        self, what: str, assertion: str, headers: dict[str, str] | None = None, **changes: Any
+    ) -> httpx.Response:
+        body = {"assertion": assertion, "dialect": "openai", "model": "small", **changes}
+        return await self.http.post(f"/records/{what}", json=body, headers=HOOKS if headers is None else headers)
+
+    async def record(self, trace: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/records/{trace}", headers=ADMIN)
+        assert answer.status_code == 200
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def settings(database: dict[str, str], policies: Policies = POLICIES) -> Settings:
+    return Settings(
+        issuer=ISSUER,
+        jwks_url=JWKS_URL,
+        audience=AUDIENCE,
+        demo_client=DEMO_CLIENT,
+        litellm_url=LITELLM,
+        policies=policies,
+        database=database,
+        master_key=MASTER,
+        subject_seed=b"seed-canary",
+        assertion_key=SIGNING,
+        record_token="record-canary",
+        admin_token="admin-canary",
+    )
+
+
+@pytest.fixture
+async def world(database_settings: dict[str, str]) -> AsyncIterator[World]:
+    realm, litellm = Realm(), FakeLiteLLM()
+    with respx.mock(assert_all_called=False) as outside:
+        outside.get(JWKS_URL).mock(side_effect=realm.answer)
+        outside.route(host="litellm").mock(side_effect=litellm.answer)
+        app = build(settings(database_settings))
+        async with app.router.lifespan_context(app):
+            yield World(app, realm, litellm, database_settings)
+
+
+def openai_code(answer: httpx.Response) -> str:
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert len(answer.headers["x-praxis-trace-id"]) == 32
+    return str(error["code"])
+
+
+def anthropic_type(answer: httpx.Response) -> str:
+    body = answer.json()
+    assert body["type"] == "error"
+    assert len(answer.headers["x-praxis-trace-id"]) == 32
+    return str(body["error"]["type"])
+
+
+class TestPassing:
+    async def test_the_edge_gets_what_it_puts_on_the_request(self, world: World) -> None:
+        answer = await world.auth(world.token())
+        assert answer.status_code == 200
+        about = verify(answer.headers["x-praxis-assertion"], SIGNING)
+        policy = resolve(POLICIES, role="engineer", department="research", subject="alice")
+        assert about == Assertion(
+            sub=claims()["sub"],
+            name="alice",
+            kind=Kind.PERSON,
+            department="research",
+            role="engineer",
+            policy=policy.digest(),
+            trace=answer.headers["traceparent"].split("-")[1],
+            credential="oidc",
+            demo=False,
+        )
+        key = answer.headers["authorization"].removeprefix("Bearer ")
+        assert key in world.litellm.keys
+        assert "x-api-key" not in answer.headers
+        assert answer.content == b""
+
+    async def test_litellm_is_told_the_policy(self, world: World) -> None:
+        await world.auth(world.realm.sign(agent("nightly-report")))
+        assert world.litellm.teams == {"finance"}
+        (key,) = world.litellm.keys.values()
+        assert (key["user_id"], key["team_id"], key["models"]) == ("sub-of-nightly-report", "finance", ["small"])
+        assert (key["max_budget"], key["budget_duration"]) == (1.0, "1d")
+
+    async def test_a_role_without_models_gets_none_rather_than_all(self, database_settings: dict[str, str]) -> None:
+        raw = POLICIES.model_dump(mode="json")
+        raw["roles"]["engineer"]["models"] = []
+        realm, litellm = Realm(), FakeLiteLLM()
+        with respx.mock(assert_all_called=False) as outside:
+            outside.get(JWKS_URL).mock(side_effect=realm.answer)
+            outside.route(host="litellm").mock(side_effect=litellm.answer)
+            app = build(settings(database_settings, Policies.model_validate(raw)))
+            async with app.router.lifespan_context(app):
+                assert (
+                    await World(app, realm, litellm, database_settings).auth(realm.sign(claims()))
+                ).status_code == 200
+        assert [key["models"] for key in litellm.keys.values()] == [["no-default-models"]]
+
+    async def test_known_subjects_cost_litellm_nothing(self, world: World) -> None:
+        await world.auth(world.token())
+        world.litellm.asked.clear()
+        for _ in range(3):
+            assert (await world.auth(world.token())).status_code == 200
+        assert world.litellm.asked == []
+
+    async def test_many_first_requests_at_once_make_one_key(self, world: World) -> None:
+        import asyncio
+
+        answers = await asyncio.gather(*(world.auth(world.token()) for _ in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert world.litellm.asked.count("/key/generate") == 1
+        assert len({answer.headers["traceparent"].split("-")[1] for answer in answers}) == 10
+
+    async def test_subjects_have_different_keys_and_the_same_one_each_time(self, world: World) -> None:
+        keys = [
+            (await world.auth(world.token(**changes))).headers["authorization"]
+            for changes in ({}, {}, {"sub": "other", "preferred_username": "bob"})
+        ]
+        assert keys[0] == keys[1] != keys[2]
+
+    @pytest.mark.parametrize("header", ["authorization", "x_api_key"])
+    async def test_either_header_and_either_kind_of_credential(self, world: World, header: str) -> None:
+        made = await world.http.post("/me/keys", headers={"authorization": f"Bearer {world.token()}"})
+        assert made.status_code == 201
+        assert made.json()["expires_in"] > 0
+        key = made.json()["key"]
+        assert key.startswith("sk-praxis-")
+        for credential, kind in ((key, "virtual-key"), (world.token(), "oidc")):
+            value = f"Bearer {credential}" if header == "authorization" else credential
+            answer = await world.auth(uri="/v1/messages?beta=true", **{header: value})
+            assert answer.status_code == 200
+            assert verify(answer.headers["x-praxis-assertion"], SIGNING).credential == kind
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"authorization": "Bearer "},
+            {"authorization": "Basic YTpi"},
+            {"authorization": "Bearer nonsense"},
+            {"x-api-key": "sk-praxis-" + "x" * 43},
+            {"x-api-key": "sk-ant-api03-somebody"},
+            {"authorization": f"Bearer {MASTER}"},
+            {"authorization": "Bearer " + "x" * 20_000},
+            {"authorization": "Bearer \u00e9\u00ff.a.b"},
+        ],
+        ids=["none", "empty", "basic", "nonsense", "unknown-key", "foreign-key", "master", "oversize", "latin-1"],
+    )
+    async def test_without_a_good_credential(self, world: World, headers: dict[str, str]) -> None:
+        raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+        answer = await world.http.get("/auth", headers={**raw, b"x-forwarded-uri": b"/v1/chat/completions"})
+        assert (answer.status_code, openai_code(answer)) == (401, "invalid_api_key")
+        assert answer.headers["x-should-retry"] == "false"
+        answer = await world.http.get("/auth", headers={**raw, b"x-forwarded-uri": b"/v1/messages?beta=true"})
+        assert (answer.status_code, anthropic_type(answer)) == (401, "authentication_error")
+        for name in ("x-praxis-assertion", "authorization"):
+            assert name not in answer.headers
+        assert world.litellm.asked == []
+
+    async def test_without_a_role(self, world: World) -> None:
+        answer = await world.auth(world.token(roles=["stranger"]))
+        assert (answer.status_code, openai_code(answer)) == (403, "permission_denied")
+        answer = await world.auth(world.token(roles=["stranger"]), uri="/v1/messages")
+        assert (answer.status_code, anthropic_type(answer)) == (403, "permission_error")
+
+    async def test_over_budget(self, world: World) -> None:
+        carol = {"sub": "sub-of-carol", "preferred_username": "carol"}
+        token, about = await world.asserted(**carol)
+        await world.tell("admitted", token)
+        await world.tell("settled", token, input_tokens=1, output_tokens=0)
+        answer = await world.auth(world.token(**carol))
+        assert (answer.status_code, openai_code(answer)) == (429, "budget_exceeded")
+        assert answer.headers["x-should-retry"] == "false"
+        other = await world.auth(world.token(**carol), uri="/v1/messages")
+        assert (other.status_code, anthropic_type(other)) == (429, "rate_limit_error")
+        assert other.headers["x-should-retry"] == "false"
+        assert (await world.auth(world.token())).status_code == 200, "it is carol's money, not alice's"
+        record = await world.record(answer.headers["x-praxis-trace-id"])
+        assert (record["state"], record["status"], record["name"]) == ("refused", 429, "carol")
+        assert (await world.record(about.trace))["cost_usd"] == "0.000001"
+
+    async def test_when_litellm_is_away(self, world: World) -> None:
+        world.litellm.down = True
+        answer = await world.auth(world.token())
+        assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
+        assert answer.headers["x-should-retry"] == "true"
+        world.litellm.down = False
+        assert (await world.auth(world.token())).status_code == 200
+
+    async def test_when_the_identity_provider_is_away(self, world: World) -> None:
+        world.realm.down = True
+        answer = await world.auth(world.token(), uri="/v1/messages")
+        assert (answer.status_code, anthropic_type(answer)) == (503, "overloaded_error")
+        assert (await world.http.get("/healthz")).status_code == 503
+
+    async def test_when_the_ledger_is_away(self, world: World) -> None:
+        assert (await world.http.get("/healthz")).status_code == 200
+        token, _ = await world.asserted()
+        connection = await asyncpg.connect(**world.database)
+        await connection.execute("DROP TABLE spending")
+        answer = await world.auth(world.token())
+        assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
+        await connection.execute("DROP TABLE record")
+        assert (await world.tell("admitted", token)).status_code == 503
+        await connection.close()
+
+    async def test_whatever_goes_wrong_is_a_refusal_in_dialect(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> Any:
+            raise RuntimeError("canary of a bug")
+
+        monkeypatch.setattr("runtime.custodian.gate.resolve", broken)
+        answer = await world.auth(world.token(), uri="/v1/messages")
+        assert (answer.status_code, anthropic_type(answer)) == (503, "overloaded_error")
+        assert "canary" not in answer.text
+
+    async def test_the_edges_own_words(self, world: World) -> None:
+        answer = await world.http.get("/errors/502?url=http%3A%2F%2Flocalhost%3A8080%2Fv1%2Fmessages%3Fbeta%3Dtrue")
+        assert (answer.status_code, anthropic_type(answer)) == (503, "overloaded_error")
+        answer = await world.http.get("/errors/504?url=http://localhost:8080/v1/chat/completions")
+        assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
+        for odd in ("", "::::", "http://[", "%00"):
+            assert (await world.http.get("/errors/502", params={"url": odd})).status_code == 503
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+    async def test_what_is_not_on_the_list(self, world: World, method: str) -> None:
+        answer = await world.http.request(method, "/refuse", headers={"x-replaced-path": "/v1/messages/batches"})
+        assert (answer.status_code, anthropic_type(answer)) == (404, "not_found_error")
+        answer = await world.http.request(method, "/refuse", headers={"x-replaced-path": "/key/info"})
+        assert (answer.status_code, openai_code(answer)) == (404, "not_found")
+
+
+class TestKeys:
+    async def test_a_key_begets_no_key(self, world: World) -> None:
+        made = await world.http.post("/me/keys", headers={"authorization": f"Bearer {world.token()}"})
+        again = await world.http.post("/me/keys", headers={"authorization": f"Bearer {made.json()['key']}"})
+        assert (again.status_code, openai_code(again)) == (401, "invalid_api_key")
+
+    async def test_a_demonstrations_key_stays_marked(self, world: World) -> None:
+        token = world.token(azp=DEMO_CLIENT)
+        made = await world.http.post("/me/keys", headers={"authorization": f"Bearer {token}"})
+        answer = await world.auth(made.json()["key"])
+        assert verify(answer.headers["x-praxis-assertion"], SIGNING).demo is True
+
+    async def test_nobody_makes_one_without_a_credential_or_a_role(self, world: World) -> None:
+        assert (await world.http.post("/me/keys")).status_code == 401
+        headers = {"authorization": f"Bearer {world.token(roles=[])}"}
+        assert (await world.http.post("/me/keys", headers=headers)).status_code == 403
+
+
+class TestRecords:
+    async def test_from_admitted_to_settled(self, world: World) -> None:
+        token, about = await world.asserted(azp=DEMO_CLIENT)
+        guards = {"verdict": "masked", "findings": {"card": 1}}
+        assert (await world.tell("admitted", token, prompt_digest="d" * 64)).status_code == 200
+        ended = await world.tell("settled", token, input_tokens=1000, output_tokens=500, guards=guards)
+        assert ended.status_code == 200
+        assert Decimal(ended.json()["cost_usd"]) == Decimal("0.002")
+        record = await world.record(about.trace)
+        assert (record["state"], record["demo"], record["cost_usd"]) == ("settled", True, "0.002")
+        assert record["guards"] == guards
+        listed = (await world.http.get("/records?limit=5", headers=ADMIN)).json()["records"]
+        assert [row["trace"] for row in listed] == [about.trace]
+
+    async def test_an_assertion_is_good_for_one_request(self, world: World) -> None:
+        token, _ = await world.asserted()
+        assert (await world.tell("admitted", token)).status_code == 200
+        assert (await world.tell("admitted", token)).status_code == 409
+
+    async def test_settling_again_counts_nothing(self, world: World) -> None:
+        token, _ = await world.asserted()
+        await world.tell("admitted", token)
+        assert (await world.tell("settled", token, output_tokens=5)).json()["counted"] is True
+        assert (await world.tell("settled", token, output_tokens=5)).json()["counted"] is False
+
+    @pytest.mark.parametrize(
+        "headers", [{}, ADMIN, {"Authorization": "Bearer "}, {"Authorization": "record-canary-no"}]
+    )
+    async def test_only_the_hooks_write(self, world: World, headers: dict[str, str]) -> None:
+        token, about = await world.asserted()
+        for what in ("admitted", "refused", "settled"):
+            assert (await world.tell(what, token, headers=headers)).status_code == 401
+        assert (await world.http.get(f"/records/{about.trace}", headers=ADMIN)).status_code == 404
+
+    @pytest.mark.parametrize("headers", [{}, HOOKS, {"Authorization": "Bearer \u00ff".encode("latin-1")}])
+    async def test_only_the_operator_reads(self, world: World, headers: Any) -> None:
+        token, about = await world.asserted()
+        await world.tell("admitted", token)
+        for path in ("/records", f"/records/{about.trace}"):
+            assert (await world.http.get(path, headers=headers)).status_code == 401
+
+    async def test_a_forged_assertion_writes_nothing(self, world: World) -> None:
+        from runtime.assertion import sign
+
+        _, about = await world.asserted()
+        forged = sign(about, OKPKey.generate_key("Ed25519"))
+        for what in ("admitted", "refused", "settled"):
+            assert (await world.tell(what, forged)).status_code == 403
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"input_tokens": -1},
+            {"output_tokens": "many"},
+            {"input_tokens": 2**70},
+            {"dialect": "klingon"},
+            {"surprise": 1},
+            {"model": None},
+            {"status": 99_999_999_999},
+            {"guards": {"verdict": "masked", "text": "content has no place here"}},
+            {"guards": {"findings": {"card": "4111 1111 1111 1111"}}},
+        ],
+    )
+    async def test_what_is_no_record_is_said(self, world: World, changes: dict[str, Any]) -> None:
+        token, _ = await world.asserted()
+        answer = await world.tell("settled", token, **changes)
+        assert answer.status_code == 400
+        assert "4111" not in answer.text
+
+    async def test_tokens_of_a_model_without_a_price_are_not_free(self, world: World) -> None:
+        """A model that has no price here cannot have been allowed by a policy: that is an error, not a gift."""
+        token, about = await world.asserted()
+        assert (await world.tell("admitted", token, model="mystery")).status_code == 400
+        assert (await world.http.get(f"/records/{about.trace}", headers=ADMIN)).status_code == 404
+
+    async def test_a_key_that_litellm_forgot_is_made_again(self, world: World) -> None:
+        """LiteLLM's database came back empty: the hooks say ``unknown_key``, and the next request mends it."""
+        token, _ = await world.asserted()
+        world.litellm.keys.clear()
+        await world.tell("admitted", token)
+        await world.tell("settled", token, status=503, reason="unknown_key")
+        assert (await world.auth(world.token())).status_code == 200
+        assert len(world.litellm.keys) == 1
+
+
+async def test_no_secret_is_in_a_representation_or_an_error(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = repr(settings({"password": "database-canary"}))
+    await world.auth("nonsense")
+    await world.auth(world.token(roles=[]))
+    printed = capsys.readouterr()
+    for text in (shown, printed.out, printed.err):
+        assert "canary" not in text
