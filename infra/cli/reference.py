@@ -75,7 +75,7 @@ def _plain(annotation: object) -> str:
     if hasattr(annotation, "__metadata__"):
         return _plain(origin)
     if parts and all(isinstance(part, str) for part in parts):
-        return " or ".join(parts)
+        return " or ".join(str(part) for part in parts)
     if parts:
         return " or ".join(_plain(part) for part in parts if part is not type(None))
     names = {
