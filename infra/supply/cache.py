@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException
+from docker.models.images import Image
 
 from infra.paths import cache
 from infra.supply.artefacts import GoTool, delete_read_only
@@ -105,6 +106,20 @@ def _images() -> Iterator[tuple[Entry, docker.DockerClient]]:
     for image in images:
         for reference in (tag for tag in image.get("RepoTags") or [] if tag.startswith(OURS)):
             yield Entry(name=reference, bytes=_own_bytes(image, reference, base), used=reference in used), client
+    for broken_off in _untagged(client):
+        yield Entry(name=broken_off, bytes=0, used=False), client
+
+
+def _untagged(client: docker.DockerClient) -> Iterator[str]:
+    """Ids of what builds on our base left behind when they failed; other people's untagged images stay theirs."""
+    bases = [_layers(image) for image in client.images.list(f"{OURS}{BASE}")]
+    for image in client.images.list(filters={"dangling": True}):
+        if any(_layers(image)[: len(layers)] == layers for layers in bases):
+            yield str(image.id)
+
+
+def _layers(image: Image) -> list[str]:
+    return list(image.attrs["RootFS"]["Layers"])
 
 
 def _used_references(client: docker.DockerClient) -> set[str]:

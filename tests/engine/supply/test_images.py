@@ -222,7 +222,12 @@ def test_no_image_holds_this_hosts_settings(images: dict[str, str], name: str) -
         "if [ -e $f ]; then echo $f; fi; done; find /var/lib/apt/lists -type f -size +0; "
         "sha256sum /etc/ssl/certs/ca-certificates.crt | cut -d' ' -f1"
     )
-    options: dict[str, object] = {"entrypoint": ["/bin/sh", "-c", script], "network_mode": "none", "remove": True}
+    options: dict[str, object] = {
+        "entrypoint": ["/bin/sh", "-c", script],
+        "network_mode": "none",
+        "remove": True,
+        "user": "0",
+    }
     said = client.containers.run(images[name], **options).decode().split()  # type: ignore[call-overload]
     base = client.containers.run("praxis/base:" + _base_key(client), **options).decode().split()  # type: ignore[call-overload]
     assert len(said) == 1, said
