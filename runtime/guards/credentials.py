@@ -80,8 +80,11 @@ def _judge(
     A token that goes on is masked to its end (``tail``): issuers make them longer over the years.
     """
 
+    # Letters of other scripts (one mark in the folded text) end a token.
+    ascii_only = re.compile(expression.pattern, expression.flags & ~re.UNICODE | re.ASCII)
+
     def judge(text: str, start: int) -> Span | None:
-        found = expression.match(text, start)
+        found = ascii_only.match(text, start)
         if found is None:
             return None
         value = found[group].lstrip(_DELIMITERS)
@@ -138,6 +141,7 @@ _PREFIXED = {
     "Anthropic": r"sk-ant-[a-z0-9]{3,12}-[A-Za-z0-9_\-]{20}",
     "OpenAI project": r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_\-]{20}",
     "OpenRouter": r"sk-or-v1-[0-9a-f]{64}",
+    "Artifactory": r"AKC[0-9A-Za-z]{60}",
     "Google API": r"AIza[0-9A-Za-z_\-]{35}",
     "Google OAuth": r"(?:GOCSPX-[0-9A-Za-z_\-]{28}|ya29\.[0-9A-Za-z_\-]{30})",
     "GitHub fine-grained": r"github_pat_[0-9A-Za-z_]{36}",

@@ -101,7 +101,7 @@ class _Walk:
         if isinstance(value, str):
             return self.text(value, fixed=fixed)
         if isinstance(value, dict):
-            return self.mapping(value, free=free, fixed=fixed or (not free and value.get("type") in _SIGNED))
+            return self.mapping(value, free=free, fixed=fixed or (not free and _is_signed(value)))
         if isinstance(value, list):
             items = [self.value(item, free=free, fixed=fixed) for item in value]
             return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
@@ -143,15 +143,15 @@ class _Walk:
 
     def arguments(self, text: str, *, fixed: bool) -> str:
         """A tool call's arguments: JSON in a string, which stays JSON."""
-        if not self.scan(text):
-            return text
+        if fixed or not self.scan(text):
+            return self.text(text, fixed=fixed)
         try:
             parsed = json.loads(text)
         except ValueError:
-            return self.text(text, fixed=fixed)
-        masked = self.value(parsed, free=True, fixed=fixed)
+            return self.text(text, fixed=False)
+        masked = self.value(parsed, free=True)
         # What only the JSON around it tells (no leaf alone) is masked in the text.
-        return self.text(text if masked is parsed else json.dumps(masked, ensure_ascii=False), fixed=fixed)
+        return self.text(text if masked is parsed else json.dumps(masked, ensure_ascii=False), fixed=False)
 
     def text(self, text: str, *, fixed: bool) -> str:
         """A text with masks."""
@@ -178,6 +178,11 @@ class _Walk:
         return f"[{category}:{code.hex()[:6]}]"
 
 
+def _is_signed(block: dict[str, Any]) -> bool:
+    kind = block.get("type")
+    return isinstance(kind, str) and kind in _SIGNED
+
+
 def _is_structure(key: str, value: Any, around: dict[str, Any]) -> bool:
     """Whether ``value`` is a string that is part of the protocol or of a medium, not of what is said."""
     if not isinstance(value, str):
@@ -185,6 +190,6 @@ def _is_structure(key: str, value: Any, around: dict[str, Any]) -> bool:
     if key in _STRUCTURE:
         return _NAME.fullmatch(value) is not None
     if key in _OPAQUE or (key == "data" and (around.get("type") == "base64" or "format" in around)):
-        return _BASE64.fullmatch(value) is not None
+        return len(value) > 100 and _BASE64.fullmatch(value) is not None
     media = _MEDIA.match(value) if key in ("url", "image_url", "file_data") else None
     return media is not None and _BASE64.fullmatch(value, media.end()) is not None

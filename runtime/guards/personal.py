@@ -81,7 +81,7 @@ def card(text: str, start: int) -> Span | None:
 def _plausible(sizes: tuple[int, ...], text: str, start: int, end: int) -> bool:
     if min(sizes) >= 4 or sizes in _GROUPINGS:
         return True
-    if len(set(sizes[:-1])) > 1 or not sizes[-1] <= sizes[0]:
+    if len(set(sizes[:-1])) > 1 or not sizes[-1] <= sizes[0] <= 6:
         return False
     # Small groups are also how rows of numbers look: there, only a whole row is a candidate.
     return sizes[0] > 3 or not (_DIGIT_BEFORE.search(text[max(0, start - 2) : start]) or _DIGIT_AFTER.match(text, end))
