@@ -99,6 +99,10 @@ class ImageBuilder:
                 import_root(self._client, image.recipe.root, root)
             return self._build(image, root, tag)
 
+    def underneath_missing(self) -> bool:
+        """Whether the image under all others is yet to be made."""
+        return self._find(self._base_tag()) is None
+
     def underneath(self) -> set[str]:
         """References of the base, its root, and each image's Debian packages, as a build would use them now."""
         tag = self._base_tag()

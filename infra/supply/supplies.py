@@ -77,6 +77,8 @@ class Registries:
             return
         if missing:
             ensure_programs({"mmdebstrap": "mmdebstrap debian-archive-keyring"}, say)
+            if builder.underneath_missing():
+                jobs["image base"] = builder.base
         jobs |= {f"image {name}": lambda name=name: record({name: builder.build(name)}) for name in missing}  # type: ignore[misc]
         say(f"to build: {', '.join(jobs)}")
         run_all(jobs, Progress(say, len(jobs)))
