@@ -43,9 +43,16 @@ class Receiver:
 
 
 def receivers(manifest: str) -> list[Receiver]:
-    """The services of a manifest."""
-    services = json.loads(manifest)["services"]
-    return [Receiver(entry["name"], Path(entry["folder"]), entry["files"]) for entry in services]
+    """The services of a manifest.
+
+    Raises:
+        DeliveryError: it is not one.
+    """
+    try:
+        services = json.loads(manifest)["services"]
+        return [Receiver(entry["name"], Path(entry["folder"]), dict(entry["files"])) for entry in services]
+    except (ValueError, KeyError, TypeError):
+        raise DeliveryError("the manifest is not a list of services with name, folder and files") from None
 
 
 def filled(receiver: Receiver, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -58,17 +65,32 @@ def filled(receiver: Receiver, secrets: Mapping[str, str]) -> dict[str, str]:
         return {file: _Template(template).substitute(secrets) for file, template in receiver.files.items()}
     except KeyError as error:
         raise DeliveryError(f"{receiver.name} needs the secret '{error.args[0]}', which is not set") from None
+    except ValueError:
+        raise DeliveryError(f"{receiver.name}: a template has a '$' that names no secret") from None
+
+
+def in_memory(folder: Path) -> bool:
+    """Whether ``folder`` is on a tmpfs: a secret must never get onto a disk (proc(5), mountinfo)."""
+    device = folder.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        mount, _, rest = line.partition(" - ")
+        if mount.split()[2] == wanted:
+            return rest.split()[0] in ("tmpfs", "ramfs")
+    return False
 
 
 def deliver(everybody: list[Receiver], secrets: Mapping[str, str]) -> None:
     """Write every file of every service, each in one step, and ``.ready`` last.
 
     Raises:
-        DeliveryError: a secret is missing (then nothing was written), or a folder cannot be written.
+        DeliveryError: a secret is missing (then nothing was written), or a folder is none to write to.
     """
     contents = [(receiver, filled(receiver, secrets)) for receiver in everybody]
     for receiver, files in contents:
         try:
+            if not in_memory(receiver.folder):
+                raise DeliveryError(f"{receiver.name}: {receiver.folder} is not in memory (tmpfs)")
             for name, content in {**files, READY: ""}.items():
                 _write(receiver.folder / name, content)
             for stale in set(os.listdir(receiver.folder)) - files.keys() - {READY}:

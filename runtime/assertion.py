@@ -66,6 +66,8 @@ def verify(token: str, key: OKPKey, *, leeway_s: int = 5) -> Assertion:
         claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
         registry.validate(claims)
         fields = {name: claims[name] for name in Assertion.__dataclass_fields__}
+        if not all(isinstance(value, bool if name == "demo" else str) for name, value in fields.items()):
+            raise TypeError("a claim of another type")
         return Assertion(**{**fields, "kind": Kind(fields["kind"])})
     except (JoseError, ValueError, KeyError, TypeError) as error:
         raise InvalidAssertionError(f"no valid assertion: {type(error).__name__}") from None
