@@ -18,7 +18,8 @@ ENVIRONMENTS = (LOCKS / "operate.txt", LOCKS / "dev.txt")
 """What the command line needs, and what development needs on top."""
 IMAGE_PYTHON = "3.11"
 IMAGE_PLATFORM = "x86_64-manylinux_2_36"
-"""Debian 12's Python and C library: what every image of ours has, whatever the host runs."""
+IMAGE_ARCHITECTURE = "amd64"
+"""Debian 12's Python and C library on x86-64: what every image of ours has, whatever the host runs."""
 
 
 def environment_folder(lock: Path) -> Path:

@@ -26,6 +26,7 @@ from infra.supply.host import ensure_docker
 from infra.supply.images import ImageBuilder, connect, record
 from infra.supply.process import SupplyError
 from infra.supply.progress import Progress, Say
+from infra.supply.python import IMAGE_ARCHITECTURE
 from infra.supply.recipe import EdgeBuild, names
 from infra.supply.root import ensure_programs
 
@@ -62,7 +63,9 @@ class Registries:
         """See :meth:`Supply.ready`."""
         ensure_docker(say)
         with _alone(say):
-            self._build(connect(), say)
+            client = connect()
+            _refuse_other_machines(client)
+            self._build(client, say)
         _install_plugins()
 
     def _build(self, client: docker.DockerClient, say: Say) -> None:
@@ -83,6 +86,15 @@ class Registries:
         say(f"to build: {', '.join(jobs)}")
         run_all(jobs, Progress(say, len(jobs)))
         drop_build_caches()
+
+
+def _refuse_other_machines(client: docker.DockerClient) -> None:
+    architecture = str(client.version()["Arch"])
+    if architecture != IMAGE_ARCHITECTURE:
+        raise SupplyError(
+            f"supply: registries builds images for {IMAGE_ARCHITECTURE}, and this Docker daemon runs {architecture}",
+            fix="use an x86-64 daemon (DOCKER_HOST)",
+        )
 
 
 def run_all(jobs: Mapping[str, Callable[[], object]], progress: Progress) -> None:

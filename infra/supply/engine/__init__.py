@@ -50,7 +50,8 @@ def pulumi_environment(stack: str) -> dict[str, str]:
     Makes the passphrase file (mode 0600) and the state's folder if they are not there. Needs no engine to be built.
     """
     state = home() / "state"
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (home(), state):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrase = stack_folder(stack).passphrase
     _ensure_passphrase(passphrase)
     return {

@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from infra.supply import cache
+from infra.supply import cache, supplies
 from infra.supply.artefacts import drop_build_caches
 from infra.supply.cache import size_of
 from infra.supply.images import Built, built_images, image_table, record
@@ -122,3 +122,12 @@ def test_compilers_caches_stay_if_asked(folders: Path, monkeypatch: pytest.Monke
     _fill(folders)
     drop_build_caches()
     assert (folders / "cache/go").is_dir()
+
+
+def test_a_daemon_of_another_architecture_is_refused_before_anything_is_built() -> None:
+    class Arm:
+        def version(self) -> dict[str, str]:
+            return {"Arch": "arm64"}
+
+    with pytest.raises(SupplyError, match="this Docker daemon runs arm64"):
+        supplies._refuse_other_machines(Arm())  # type: ignore[arg-type]
