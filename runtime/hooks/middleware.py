@@ -24,6 +24,7 @@ from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
 from runtime.hooks.records import NotRecordedError, Records
+from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
 
 Scope = MutableMapping[str, Any]
@@ -34,16 +35,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASKING = frozenset({"/v1/chat/completions", "/v1/messages"})
 LOOKING = frozenset({"/v1/models"})
-INTERNAL = frozenset({HEADER.encode(), b"traceparent", b"tracestate", b"x-api-key"})
-
-
-class RefusedError(Exception):
-    """The request is refused here."""
-
-    def __init__(self, refusal: Refusal, guards: dict[str, Any] | None = None) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-        self.guards = guards or {}
+INTERNAL = (HEADER.encode(), b"traceparent", b"tracestate", b"x-api-key", b"x-litellm-", b"content-length")
+"""Beginnings of request headers that do not go on to LiteLLM: our own, and those by which a caller could steer it."""
+TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
+"""Beginnings of answer headers that do not go out: addresses, keys and prices of the inside."""
 
 
 @dataclass
@@ -63,6 +58,7 @@ class Exchange:
     status: int = 200
     reason: str | None = None
     hide_usage: bool = False
+    sent_bytes: int = 0
 
     def record(self) -> dict[str, Any]:
         """What the custodian is told."""
@@ -94,13 +90,17 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
-        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # refused before it is accepted: HTTP 403
+            return
+        if scope["type"] == "lifespan" or scope["path"].startswith("/health/"):
             await self.app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         token, dialect = headers.get(HEADER), dialect_of(scope["path"])
         if token is None:
-            if not hmac.compare_digest(headers.get("authorization", ""), f"Bearer {self.master_key}"):
+            given = headers.get("authorization", "").encode()
+            if not hmac.compare_digest(given, f"Bearer {self.master_key}".encode()):
                 refusal = Refusal(status=401, code="invalid_api_key", message="this entrance is the gateway's own")
                 await _refuse(send, refusal, dialect, "0" * 32)
                 return
@@ -117,7 +117,7 @@ class Gate:
     async def _asserted(
         self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: dict[str, str]
     ) -> None:
-        inner = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() not in INTERNAL]}
+        inner = {**scope, "headers": [pair for pair in scope["headers"] if not pair[0].lower().startswith(INTERNAL)]}
         asking = scope["method"] == "POST" and scope["path"] in ASKING
         try:
             policy = self._policy(exchange.about)
@@ -126,8 +126,9 @@ class Gate:
                     raise RefusedError(Refusal(status=404, code="not_found", message="not served here"))
                 await self.app(inner, receive, _Answer(self, exchange, send, counted=False).send)
                 return
-            body = await self._guarded(await self._body(receive), policy, exchange, headers)
-            await self._admit(body, exchange)
+            body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
+            content = json.dumps(body, ensure_ascii=False).encode()
+            await self._admit(content, exchange)
         except RefusedError as error:
             exchange.status, exchange.reason = error.refusal.status, error.refusal.code
             exchange.guards = error.guards or exchange.guards
@@ -135,12 +136,13 @@ class Gate:
                 await self._note_refusal(exchange)
             await _refuse(send, error.refusal, exchange.dialect, exchange.about.trace)
             return
-        content = json.dumps(body, ensure_ascii=False).encode()
-        inner["headers"] = [pair for pair in inner["headers"] if pair[0].lower() != b"content-length"]
         inner["headers"].append((b"content-length", str(len(content)).encode()))
         answer = _Answer(self, exchange, send, counted=True)
         try:
             await self.app(inner, _once(content, receive), answer.send)
+        except Exception:
+            await answer.fail()
+            raise
         finally:
             await answer.settle()
 
@@ -155,38 +157,20 @@ class Gate:
             raise RefusedError(Refusal(status=503, code="policy_changed", message=message))
         return policy
 
-    async def _body(self, receive: Receive) -> dict[str, Any]:
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise RefusedError(Refusal(status=400, code="disconnected", message="the request ended early"))
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self.max_bytes:
-                text = f"the request is larger than {self.max_bytes // 2**20} MiB"
-                raise RefusedError(Refusal(status=413, code="request_too_large", message=text))
-            if not message.get("more_body"):
-                break
-        try:
-            body = json.loads(b"".join(parts))
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise RefusedError(Refusal(status=400, code="invalid_json", message="the body must be a JSON object"))
-        return body
-
-    async def _guarded(
+    def _guarded(
         self, body: dict[str, Any], policy: EffectivePolicy, exchange: Exchange, headers: dict[str, str]
     ) -> dict[str, Any]:
-        exchange.model = str(body.get("model", "-"))[:200]
-        exchange.session = _session(body, headers) or exchange.about.trace
-        if exchange.model not in policy.models:
-            # Decided here, not by LiteLLM alone: it would take a list of names, and the ledger prices one model.
-            refusal = Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
-            raise RefusedError(refusal)
         try:
+            exchange.model = named(body.get("model"), self.guard.scan_text)
+            group = named(session(body, headers), self.guard.scan_text)
+            exchange.session = exchange.about.trace if group == "-" else group
+            if exchange.model not in policy.models:
+                # Decided here, not by LiteLLM alone: it would take a list of names, and the ledger prices one model.
+                refusal = Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
+                raise RefusedError(refusal)
             outcome = self.guard.apply(body, policy.guards, self.salt + exchange.session.encode())
+        except RefusedError:
+            raise
         except Exception:  # a guard that could not run refuses, whatever the reason
             exchange.guards = {"verdict": "failed"}
             text = "the input guard could not run, so the request was not sent"
@@ -200,8 +184,9 @@ class Gate:
         body, exchange.hide_usage = with_usage(outcome.body, exchange.dialect)
         return body
 
-    async def _admit(self, body: dict[str, Any], exchange: Exchange) -> None:
-        digest = hmac.new(self.salt, exchange.prompt.encode(), hashlib.sha256).hexdigest()
+    async def _admit(self, content: bytes, exchange: Exchange) -> None:
+        exchange.sent_bytes = len(content)
+        digest = hmac.new(self.salt, content, hashlib.sha256).hexdigest()
         record = exchange.record()
         try:
             await self.records.tell("admitted", {**record, "prompt_digest": digest})
@@ -267,16 +252,26 @@ class _Answer:
         if self._settled or not self._counted:
             return
         self._settled = True
+        exchange = self._exchange
+        if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes):
+            exchange.reason = "usage_estimated"
         try:
-            await self._gate.records.tell("settled", self._exchange.record())
-        except NotRecordedError:
-            pass  # the answer exists; the reaper marks the record as aborted, and the client is not punished
+            await self._gate.records.settle(exchange.record())
         finally:
-            self._gate.report(self._exchange)
+            self._gate.report(exchange)
+
+    async def fail(self) -> None:
+        """LiteLLM broke: say so, unless its answer has begun."""
+        if self._start:
+            self._exchange.reason = "broke_off"
+            return
+        refusal = Refusal(status=503, code="gateway_failed", message="the gateway failed; try again")
+        self._exchange.status, self._exchange.reason = refusal.status, refusal.code
+        await _refuse(self._send, refusal, self._exchange.dialect, self._exchange.about.trace)
 
     async def _begin(self, message: Message) -> None:
         self._exchange.status = message["status"]
-        headers = [(n, v) for n, v in message.get("headers", []) if n.lower() != TRACE_HEADER.encode()]
+        headers = [(n, v) for n, v in message.get("headers", []) if not n.lower().startswith(TELLTALE)]
         self._start = {**message, "headers": [*headers, (TRACE_HEADER.encode(), self._exchange.about.trace.encode())]}
         kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
         if message["status"] < 400 and kind.startswith(b"text/event-stream"):
@@ -306,13 +301,6 @@ class _Answer:
         await self.settle()
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": content})
-
-
-def _session(body: dict[str, Any], headers: dict[str, str]) -> str:
-    """What groups requests: the client's session id (it groups, it does not identify)."""
-    metadata = body.get("metadata")
-    named = metadata.get("session_id") if isinstance(metadata, dict) else None
-    return str(headers.get("x-claude-code-session-id") or headers.get("x-session-id") or named or "")[:128]
 
 
 def _once(content: bytes, receive: Receive) -> Receive:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
 
 TIMEOUT_S = 5.0
+AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Pauses before an ending that was not taken is told again: what was spent must not be lost with one restart."""
 
 
 class NotRecordedError(Exception):
-    """The custodian did not take a record: the request must not go on."""
+    """The custodian did not take a record: the request must not go on. ``final``: it never will."""
+
+    def __init__(self, why: str, *, final: bool) -> None:
+        super().__init__(why)
+        self.final = final
 
 
 class Records:
     """A client of the custodian's record API."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = httpx.AsyncClient(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            transport=transport,
         )
+        self._late: set[asyncio.Task[None]] = set()
 
     async def tell(self, what: str, body: dict[str, Any]) -> None:
         """Write a record: ``admitted``, ``refused`` or ``settled``.
@@ -30,6 +42,27 @@ class Records:
         try:
             answer = await self._http.post(f"/records/{what}", json=body)
         except httpx.HTTPError as error:
-            raise NotRecordedError(type(error).__name__) from None
+            raise NotRecordedError(type(error).__name__, final=False) from None
         if answer.is_error:
-            raise NotRecordedError(f"HTTP {answer.status_code}")
+            raise NotRecordedError(f"HTTP {answer.status_code}", final=answer.status_code in (400, 403, 409))
+
+    async def settle(self, body: dict[str, Any]) -> None:
+        """Write how a request ended: now if possible, else as soon as the custodian is back."""
+        try:
+            await self.tell("settled", body)
+        except NotRecordedError as error:
+            if not error.final:
+                task = asyncio.create_task(self._settle_late(body))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
+
+    async def _settle_late(self, body: dict[str, Any]) -> None:
+        for pause in AGAIN_S:
+            await asyncio.sleep(pause)
+            try:
+                await self.tell("settled", body)
+            except NotRecordedError as error:
+                if error.final:
+                    return
+            else:
+                return
