@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -48,14 +50,28 @@ class Database:
         self._settings = dict(settings)
         self._pool: asyncpg.Pool | None = None
 
-    async def open(self) -> None:
-        """Connect and bring the tables into being."""
-        self._pool = await asyncpg.create_pool(
-            **self._settings, min_size=1, max_size=4, command_timeout=5, timeout=5, max_inactive_connection_lifetime=60
-        )
+    async def open(self, patience_s: float = 60) -> None:
+        """Connect and bring the tables into being; after a reboot the server may come up later than we do.
+
+        Raises:
+            ConnectionError: the server did not let us in within ``patience_s``.
+        """
+        until = time.monotonic() + patience_s
+        while self._pool is None:
+            try:
+                self._pool = await self._connected()
+            except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+                if time.monotonic() > until:
+                    raise ConnectionError(f"no database after {patience_s:.0f} s: {type(error).__name__}") from None
+                await asyncio.sleep(0.5)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(_SCHEMA)
+
+    async def _connected(self) -> asyncpg.Pool:
+        return await asyncpg.create_pool(
+            **self._settings, min_size=1, max_size=4, command_timeout=5, timeout=5, max_inactive_connection_lifetime=60
+        )
 
     async def close(self) -> None:
         """Close all connections."""

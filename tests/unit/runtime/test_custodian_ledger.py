@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -229,6 +230,23 @@ async def test_two_starting_at_once_make_one_schema(database_settings: dict[str,
 async def test_before_it_is_open_it_says_so(database_settings: dict[str, str]) -> None:
     with pytest.raises(ConnectionError):
         await Database(database_settings).ping()
+
+
+async def test_it_waits_for_a_server_that_starts_later(database_settings: dict[str, str], tmp_path: Path) -> None:
+    later = Database({**database_settings, "host": str(tmp_path)})
+    opening = asyncio.create_task(later.open(patience_s=20))
+    await asyncio.sleep(0.7)
+    assert not opening.done()
+    socket = ".s.PGSQL.5432"
+    (tmp_path / socket).symlink_to(Path(database_settings["host"]) / socket)
+    await opening
+    await later.ping()
+    await later.close()
+
+
+async def test_a_server_that_never_comes_is_said(database_settings: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError, match="no database after 0 s"):
+        await Database({**database_settings, "host": str(tmp_path)}).open(patience_s=0)
 
 
 async def test_utc_whatever_the_servers_zone(database: Database) -> None:
