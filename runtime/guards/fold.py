@@ -23,9 +23,11 @@ _INVISIBLE = (
 )
 """Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), without the unassigned ranges, as a class."""
 
-_ODD = re.compile(rf"\\+u[0-9a-fA-F]{{4}}|\\+[nrtbf\"/]|[{_INVISIBLE}]+")
+_ODD = re.compile(rf"(?<!\\)(?:\\++(?:u[0-9a-fA-F]{{4}}|[bf\"/])|\\{{2}}\\*+[nrt])|[{_INVISIBLE}]+")
 _ONE_MARK = bytes(0xFF if code >= 0x80 or code == ord("?") else code or ord("?") for code in range(256))
 """From Latin-1 to the copy: what has no counterpart, and Latin-1's replacement "?", become the mark, NUL a real "?"."""
+_FEW = 80
+"""Up to so many different foreign characters, replacing one after the other is faster than a table."""
 _NO_WIDTH = re.compile(f"[{_INVISIBLE}]+")
 
 
@@ -71,6 +73,10 @@ class Folder:
         """The copy of ``text``."""
         if text.isascii() and "\\" not in text:
             return Folded(text)
+        # The frequent ones first, at no shift; where there are more backslashes, the expression takes them all.
+        if "\\" in text:
+            text = text.replace("\\\\", "\0\0").replace("\\n", " \n").replace("\\t", "  ").replace("\\r", " \n")
+            text = text.replace("\0\0", "\\\\")
         pieces: list[str] = []
         breaks: list[int] = []
         shifts: list[int] = []
@@ -89,6 +95,11 @@ class Folder:
 
     def _fold(self, text: str) -> str:
         if text.isascii():
+            return text
+        foreign = {char for char in set(text) if char >= "\x80"}
+        if len(foreign) <= _FEW:
+            for char in foreign:
+                text = text.replace(char, self._table.get(ord(char), OTHER))
             return text
         return text.translate(self._table).encode("latin-1", "replace").translate(_ONE_MARK).decode("latin-1")
 

@@ -38,6 +38,7 @@ _ISSUERS = (
 _GROUPINGS = frozenset({(4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1)})
 _CARD = re.compile(r"\d(?:[ .-]?\d){12,18}")
 _SEPARATORS = re.compile("[ .-]")
+_SMALL = re.compile(r"\d{1,3}[ .-]")
 _DIGIT_BEFORE = re.compile(r"\d[ .,-]\Z")
 _DECIMALS = re.compile(r"\d[.,]\Z")
 _DIGIT_AFTER = re.compile(r"[ .,-]\d")
@@ -63,6 +64,8 @@ def card(text: str, start: int) -> Span | None:
     """A payment card's number of 13 to 19 digits: in one piece, in groups of four or more, or of one size."""
     if _inside(text, start) or _DECIMALS.search(text[max(0, start - 2) : start]):
         return None  # the middle of a word, or the decimals of a number
+    if _SMALL.match(text, start) and _DIGIT_BEFORE.search(text[max(0, start - 2) : start]):
+        return None  # within a row of small numbers, see _plausible
     found = _CARD.match(text, start)
     if found is None:
         return None
@@ -72,19 +75,19 @@ def card(text: str, start: int) -> Span | None:
         digits = "".join(groups)
         if len(digits) < 13:
             return None
-        if not _goes_on(text, end) and _plausible(tuple(map(len, groups)), text, start, end) and is_card(digits):
+        if not _goes_on(text, end) and _plausible(tuple(map(len, groups)), text, end) and is_card(digits):
             return start, end
         end -= len(groups[-1]) + 1
     return None
 
 
-def _plausible(sizes: tuple[int, ...], text: str, start: int, end: int) -> bool:
+def _plausible(sizes: tuple[int, ...], text: str, end: int) -> bool:
     if min(sizes) >= 4 or sizes in _GROUPINGS:
         return True
     if len(set(sizes[:-1])) > 1 or not sizes[-1] <= sizes[0] <= 6:
         return False
     # Small groups are also how rows of numbers look: there, only a whole row is a candidate.
-    return sizes[0] > 3 or not (_DIGIT_BEFORE.search(text[max(0, start - 2) : start]) or _DIGIT_AFTER.match(text, end))
+    return sizes[0] > 3 or not _DIGIT_AFTER.match(text, end)
 
 
 # ISO 13616-1: the length of an IBAN by country, from the registry that SWIFT keeps (release 99).

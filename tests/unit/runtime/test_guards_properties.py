@@ -179,3 +179,10 @@ def test_any_text_around_a_value_is_kept(secret: str, before: str, after: str) -
     assert masked.startswith(f"{before} ; [") or guard().scan_text(before)
     assert masked.endswith(f"] ; {after}") or guard().scan_text(after)
     assert secret not in masked
+
+
+@given(text=st.text(st.characters(blacklist_characters="\0"), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_many_different_characters_are_folded_like_few(text: str) -> None:
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    assert folder()(text + many).text == folder()(text).text + "\xff" * 100
