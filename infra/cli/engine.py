@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
-from infra.cli.console import CommandError, Steps
-from infra.paths import REPOSITORY
+from infra.cli.console import CommandError, Steps, say
+from infra.paths import REPOSITORY, home
 from infra.supply.engine import pulumi_environment
 
 Event = Callable[[EngineEvent], None]
@@ -51,12 +54,28 @@ def label(urn: str) -> str:
 def select(name: str) -> automation.Stack:
     """The Pulumi stack of this name, made if it is not there."""
     environment = pulumi_environment(name)
+    for pid in free_dead_locks(name):
+        say(f"freed the lock of run {pid}, which is gone")
     # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
     os.environ["PATH"] = environment["PATH"]
     workspace = automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )
     return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
+
+
+def free_dead_locks(name: str) -> list[int]:
+    """Delete the locks that killed runs on this machine have left on the stack; returns their process ids.
+
+    The engine writes who holds a lock (process id and host) into it. A lock of a run that lives is left alone.
+    """
+    freed = []
+    for file in (home() / "state" / ".pulumi" / "locks").rglob(f"{name}/*.json"):
+        holder = json.loads(file.read_text(encoding="utf-8"))
+        if holder.get("hostname") == socket.gethostname() and not Path(f"/proc/{holder['pid']}").exists():
+            file.unlink(missing_ok=True)
+            freed.append(int(holder["pid"]))
+    return freed
 
 
 def failure(error: automation.CommandError, progress: Progress) -> CommandError:
