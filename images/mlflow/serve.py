@@ -7,6 +7,7 @@ PRAXIS_DB_PASSWORD_FILE, MLFLOW_SERVER_ALLOWED_HOSTS (``host:port`` by which it 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -146,6 +147,9 @@ def main() -> int:
     from mlflow.server.handlers import _get_tracking_store
 
     _get_tracking_store()  # now, and not while the first trace waits
+    # What is loaded stays: no collection need walk it again, and the pages it lies on are not written to.
+    gc.collect()
+    gc.freeze()
     # No access log: the addresses of pages name traces and people.
     uvicorn.run(app, host="0.0.0.0", port=PORT, log_level="warning", access_log=False, server_header=False)  # noqa: S104
     return 0
