@@ -74,10 +74,12 @@ class Accounts:
             "tpm_limit": policy.limits.tokens_per_minute,
             "max_parallel_requests": policy.limits.concurrent_requests,
         }
-        if (await self._get("/key/info", key=key)) is None:
+        # Updated before asked for: LiteLLM goes on telling about a key that was deleted.
+        updated = await self._send("POST", "/key/update", json={**settings, "key": key})
+        if updated.status_code == httpx.codes.NOT_FOUND:
             await self._post("/key/generate", {**settings, "key": key, "key_alias": subject.sub})
         else:
-            await self._post("/key/update", {**settings, "key": key})
+            self._checked("/key/update", updated)
 
     async def _get(self, path: str, **query: str) -> dict[str, Any] | None:
         answer = await self._send("GET", path, params=query)

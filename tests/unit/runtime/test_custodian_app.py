@@ -55,10 +55,12 @@ class FakeLiteLLM:
                 return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
             case "/user/new":
                 self.users.add(body["user_id"])
-            case "/key/info":
-                return httpx.Response(200 if query["key"] in self.keys else 404, json={})
-            case "/key/generate" | "/key/update":
-                assert path == "/key/generate" or body["key"] in self.keys
+            case "/key/update":
+                if body["key"] not in self.keys:
+                    return httpx.Response(404, json={})
+                self.keys[body["key"]] = body
+            case "/key/generate":
+                assert body["key"] not in self.keys
                 self.keys[body["key"]] = body
             case _:
                 raise AssertionError(path)
