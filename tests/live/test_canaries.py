@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from infra.cli.engine import select
 from infra.supply.engine import pulumi_environment
@@ -29,7 +30,7 @@ def _needle(value: str) -> bytes:
     return lines[len(lines) // 2].encode() if len(lines) > 1 else value.encode()
 
 
-def containers() -> list[docker.models.containers.Container]:
+def containers() -> list[Container]:
     return list(docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"}))
 
 
@@ -65,7 +66,7 @@ def test_writable_layers_hold_no_secret(proof: Proof, canaries: dict[str, bytes]
         for change in container.diff() or []:
             if change["Kind"] == 2:
                 continue
-            stream, _ = container.get_archive(change["Path"])
+            stream, _ = container.get_archive(str(change["Path"]))
             content = b"".join(stream)
             found += [f"{name} in {container.name}:{change['Path']}" for name, v in canaries.items() if v in content]
     assert found == []

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import anthropic
+import docker
 import httpx
 import openai
 import pytest
@@ -18,12 +19,16 @@ CARD = "4111 1111 1111 1111"
 AWS_KEY = "AKIA" + "QYLPMN5HHHFPZAM2"
 
 
+Base = tuple[str, ssl.SSLContext | bool]
+
+
 @pytest.fixture(params=["http", "https"])
-def base(request: pytest.FixtureRequest, proof: Proof) -> tuple[str, httpx.Client]:
+def base(request: pytest.FixtureRequest, proof: Proof) -> Base:
+    """A base URL, and what to trust there."""
     if request.param == "http":
-        return proof.url, httpx.Client(trust_env=False, timeout=120)
+        return proof.url, True
     trust = ssl.create_default_context(cafile=str(stack_folder(NAME).authority))
-    return f"https://localhost:{PORTS['https_port']}", httpx.Client(verify=trust, trust_env=False, timeout=120)
+    return f"https://localhost:{PORTS['https_port']}", trust
 
 
 @pytest.mark.parametrize("kind", ["virtual key", "access token"])
@@ -32,8 +37,9 @@ class TestOfficialClients:
     def credential(self, kind: str, proof: Proof, alice: str) -> str:
         return alice if kind == "virtual key" else proof.token("alice")
 
-    def test_openai(self, base: tuple[str, httpx.Client], credential: str) -> None:
-        client = openai.OpenAI(base_url=f"{base[0]}/v1", api_key=credential, http_client=base[1], max_retries=0)
+    def test_openai(self, base: Base, credential: str) -> None:
+        http = openai.DefaultHttpxClient(verify=base[1], trust_env=False)
+        client = openai.OpenAI(base_url=f"{base[0]}/v1", api_key=credential, http_client=http, max_retries=0)
         messages: Any = [{"role": "user", "content": "Say hello."}]
         answer = client.chat.completions.create(model="smollm2", max_tokens=8, messages=messages)
         assert answer.choices[0].message.content
@@ -43,8 +49,9 @@ class TestOfficialClients:
         assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
         assert [model.id for model in client.models.list()] == ["smollm2"]
 
-    def test_anthropic(self, base: tuple[str, httpx.Client], credential: str) -> None:
-        client = anthropic.Anthropic(base_url=base[0], api_key=credential, http_client=base[1], max_retries=0)
+    def test_anthropic(self, base: Base, credential: str) -> None:
+        http = anthropic.DefaultHttpxClient(verify=base[1], trust_env=False)
+        client = anthropic.Anthropic(base_url=base[0], api_key=credential, http_client=http, max_retries=0)
         messages: Any = [{"role": "user", "content": "Say hello."}]
         answer = client.messages.create(model="smollm2", max_tokens=8, messages=messages)
         assert answer.content[0].type == "text"
@@ -189,8 +196,6 @@ def anthropic_error(answer: httpx.Response, status: int) -> str:
 
 def mlflow_trace(trace: str, timeout_s: float = 40) -> str:
     """The whole trace as the trace store holds it, as text, asked for inside its container."""
-    import docker
-
     container = docker.from_env().containers.get(f"praxis-{NAME}-mlflow")
     script = (
         "import json,sys,urllib.request as u;"
@@ -200,7 +205,7 @@ def mlflow_trace(trace: str, timeout_s: float = 40) -> str:
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         code, output = container.exec_run(["python3", "-c", script])
-        if code == 0:
-            return str(output.decode())
+        if code == 0 and isinstance(output, bytes):
+            return output.decode()
         time.sleep(1)
-    raise AssertionError(f"the trace store has no trace {trace}: {output.decode()[-400:]}")
+    raise AssertionError(f"the trace store has no trace {trace}: {output!r}")

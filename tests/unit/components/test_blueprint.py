@@ -12,8 +12,8 @@ from components.edge import API_ROUTES
 from components.spec import OPEN_NETWORKS, Blueprint, ServiceSpec
 from config import load_stack
 from config.stack import Stack
-from infra.paths import STACKS
 from infra.custody import recipes
+from infra.paths import STACKS
 from infra.targets.docker import AGENT_MEMORY_MIB
 
 

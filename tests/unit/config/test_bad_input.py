@@ -49,7 +49,8 @@ def line_of(text: str) -> int:
          "agents.nightly-report.limits.requests_per_minute", "more than the role allows (300)"),
         ("    models: [smollm2]", "    models: [smollm3]", "    models: [smollm2]", "roles.engineer.models[0]",
          "no model 'smollm3'; declared are: smollm2"),
-        ("    provider: local", "    provider: cohere", "    provider: local", "models.smollm2.provider", "'anthropic'"),
+        ("    provider: local", "    provider: cohere", "    provider: local", "models.smollm2.provider",
+         "'anthropic'"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, at: str, key: str, says: str) -> None:

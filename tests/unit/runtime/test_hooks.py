@@ -581,6 +581,15 @@ class TestStreams:
         assert (settled["output_tokens"], settled["reason"]) == (9, "usage_estimated")
         assert settled["input_tokens"] >= 100
 
+    async def test_an_early_count_is_not_the_last_word(self, world: World) -> None:
+        start = {"type": "message_start", "message": {"usage": {"input_tokens": 21, "output_tokens": 1}}}
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x"}}
+        world.upstream.chunks = [anthropic_sse(start, *[delta] * 9)] * 2
+        world.upstream.fails_after = 1
+        await world.ask(MESSAGES, stream=True)
+        settled = world.custodian.only("settled")
+        assert (settled["input_tokens"], settled["output_tokens"], settled["reason"]) == (21, 9, "usage_estimated")
+
     async def test_breaking_before_the_answer_is_a_refusal(self, world: World) -> None:
         async def broken(*_: Any) -> None:
             raise RuntimeError(CARD)
