@@ -31,14 +31,19 @@ class Usage:
             if len(self.text) < MAX_TEXT:
                 self.text = (self.text + text)[:MAX_TEXT]
 
-    def estimate(self, sent_bytes: int) -> bool:
-        """Fill in what an answer that broke off did not say, so that breaking off is not free; whether it had to.
+    def estimate(self, sent_bytes: int, *, broken: bool) -> bool:
+        """Fill in what an answer did not say, so that breaking off is not free; whether that was needed.
 
         Four bytes a token is what both vendors name as a rule of thumb for English.
+
+        Args:
+            sent_bytes: size of the request.
+            broken: a stream ended before its last event: its count, if any, is an early one.
         """
-        guessed = self.input_tokens == 0 or (self.output_tokens == 0 and self.pieces > 0)
-        self.input_tokens = self.input_tokens or -(-sent_bytes // 4)
-        self.output_tokens = self.output_tokens or self.pieces
+        inputs = self.input_tokens or -(-sent_bytes // 4)
+        outputs = max(self.output_tokens, self.pieces) if broken or not self.output_tokens else self.output_tokens
+        guessed = (inputs, outputs) != (self.input_tokens, self.output_tokens)
+        self.input_tokens, self.output_tokens = inputs, outputs
         return guessed
 
     def take(self, usage: object) -> None:
@@ -88,13 +93,17 @@ class Stream:
     usage: Usage
     hide_usage: bool = False
     """Drop the chunk that holds only token counts: we asked for it, the client did not."""
+    finished: bool = field(default=False, init=False)
+    """Whether the event that ends the answer has come."""
     _rest: bytes = b""
     _blank: bytes = field(default=b"\n\n", init=False)
 
     def feed(self, chunk: bytes) -> bytes:
         """Whole events, ready to go on."""
         *events, self._rest = (self._rest + chunk.replace(b"\r\n", b"\n")).split(self._blank)
-        return b"".join(event + self._blank for event in events if self._pass(event))
+        out = b"".join(event + self._blank for event in events if self._pass(event))
+        self.finished = self.finished or b"data: [DONE]" in out or b"event: message_stop" in out
+        return out
 
     def end(self) -> bytes:
         """What is left when the stream ends."""
@@ -114,11 +123,6 @@ class Stream:
             if self.hide_usage and data.get("usage") and not data.get("choices"):
                 return False
         return True
-
-    @staticmethod
-    def is_terminal(events: bytes) -> bool:
-        """Whether these events hold the one that ends the answer."""
-        return b"data: [DONE]" in events or b"event: message_stop" in events
 
 
 def _data(event: bytes) -> Iterator[dict[str, Any]]:

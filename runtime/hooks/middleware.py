@@ -253,7 +253,8 @@ class _Answer:
             return
         self._settled = True
         exchange = self._exchange
-        if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes):
+        broken = self._stream is not None and not self._stream.finished
+        if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
             exchange.reason = "usage_estimated"
         try:
             await self._gate.records.settle(exchange.record())
@@ -284,7 +285,7 @@ class _Answer:
         last = not message.get("more_body")
         if last:
             out += stream.end()
-        if last or Stream.is_terminal(out):
+        if last or stream.finished:
             await self.settle()
         if out or last:
             await self._send({"type": "http.response.body", "body": out, "more_body": not last})
