@@ -43,8 +43,8 @@ class ContainerType(ResourceType):
         {
             "bridge", "cgroupnsMode", "command", "containerLogs", "entrypoints", "exitCode", "healthcheck", "hostname",
             "init", "ipcMode", "logDriver", "networkDatas", "networkMode", "pidMode", "platform", "privileged",
-            "readOnly", "publishAllPorts", "runtime", "securityOpts", "shmSize", "stdinOpen", "stopSignal", "stopTimeout",
-            "tty", "user", "workingDir",
+            "readOnly", "publishAllPorts", "runtime", "securityOpts", "shmSize", "stdinOpen", "stopSignal",
+            "stopTimeout", "tty", "user", "workingDir",
         }
     )  # fmt: skip
 
