@@ -1,5 +1,7 @@
 // Answers of the WebAssembly engine into those the Python client expects.
 
+import { POOL_BUSY } from "./database.mjs";
+
 const OPAQUE_CODE = "P2036"; // the engine's name for "the adapter threw", with the number of the error in meta.id
 
 /**
@@ -60,8 +62,7 @@ export function connectionEntry(error, place) {
     return errorEntry(`Authentication failed against database server at ${place}: ${detail}`, "P1000");
   if (error.sqlstate)
     return errorEntry(`Error querying the database: PostgresError { code: "${error.sqlstate}", message: "${detail}" }`);
-  // The pool's own words when every connection was busy for too long.
-  if (detail.startsWith("timeout exceeded when trying to connect"))
+  if (detail.startsWith(POOL_BUSY))
     return errorEntry(`Timed out fetching a new connection from the connection pool: ${detail}`, "P2024");
   if (error.neverSent) return errorEntry(`Can't reach database server at ${place}: ${detail}`, "P1001");
   return errorEntry(`Server has closed the connection (connection closed: ${detail})`, "P1017");

@@ -7,6 +7,10 @@ import { bindAdapter } from "@prisma/driver-adapter-utils";
 
 const DEFAULT_PASSWORD_FILE = "/run/secrets/litellm-db-password";
 const CONNECT_TIMEOUT_MS = 5_000;
+const RETRY_MS = 200;
+const STARTING_OR_STOPPING = "57P03";
+/** The pool's own words when every connection was busy for too long. */
+export const POOL_BUSY = "timeout exceeded when trying to connect";
 const IDLE_TIMEOUT_MS = 300_000;
 
 // Types the adapter refuses that have a faithful text form (type id in PostgreSQL's catalogue -> the id to report).
@@ -32,6 +36,12 @@ export class ConnectionFailure extends Error {
     this.neverSent = neverSent;
     this.sqlstate = typeof cause.severity === "string" ? cause.code : undefined;
   }
+
+  /** Whether the same attempt may succeed soon: not with a wrong password, nor after waiting for a busy pool. */
+  get mayPass() {
+    if (this.sqlstate) return this.sqlstate === STARTING_OR_STOPPING;
+    return this.neverSent && !this.message.startsWith(POOL_BUSY);
+  }
 }
 
 /**
@@ -55,9 +65,26 @@ export function connectionSettings(env) {
   };
 }
 
-/** A pool whose queries tell the two kinds of failure apart and report no type the adapter refuses. */
+/**
+ * A pool whose queries tell the two kinds of failure apart and report no type the adapter refuses.
+ *
+ * It waits for a database that is away, up to its patience: nothing has been sent, so waiting is safe, and LiteLLM
+ * drops the spend of keys, users and teams at the first refusal to start a transaction.
+ */
 class Pool extends pg.Pool {
   async connect() {
+    const deadline = Date.now() + this.options.patienceMs;
+    for (;;) {
+      try {
+        return await this.connectOnce();
+      } catch (error) {
+        if (!error.mayPass || Date.now() + RETRY_MS > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  async connectOnce() {
     let client;
     try {
       client = await super.connect();
@@ -112,14 +139,21 @@ class Lease {
 
 /**
  * The pool, and the adapter the engine takes. Nothing connects before the first query.
- * @param {Record<string, string | undefined>} env see `connectionSettings`, and PRAXIS_DB_POOL: most connections
- *   at once, 10 if not given
+ * @param {Record<string, string | undefined>} env see `connectionSettings`; PRAXIS_DB_POOL, most connections at once
+ *   (10); PRAXIS_DB_PATIENCE, seconds to wait for a database that is away (10)
  * @param {(error: Error) => void} onIdleError told when a connection that nobody uses is cut
+ * @throws if a number is none
  */
 export function openDatabase(env, onIdleError) {
-  const max = Number(env.PRAXIS_DB_POOL || 10);
-  if (!Number.isInteger(max) || max < 1) throw new Error(`PRAXIS_DB_POOL=${env.PRAXIS_DB_POOL}: a number from 1 on`);
-  const pool = new Pool({ ...connectionSettings(env), max, idleTimeoutMillis: IDLE_TIMEOUT_MS });
+  const max = count(env, "PRAXIS_DB_POOL", 10, 1);
+  const patienceMs = count(env, "PRAXIS_DB_PATIENCE", 10, 0) * 1000;
+  const pool = new Pool({ ...connectionSettings(env), max, patienceMs, idleTimeoutMillis: IDLE_TIMEOUT_MS });
   pool.on("error", onIdleError);
-  return { pool, adapter: bindAdapter(new PrismaPg(pool)) };
+  return { pool, adapter: bindAdapter(new PrismaPg(pool)), patienceMs };
+}
+
+function count(env, name, otherwise, least) {
+  const value = Number(env[name] || otherwise);
+  if (!Number.isInteger(value) || value < least) throw new Error(`${name}=${env[name]}: a whole number from ${least} on`);
+  return value;
 }

@@ -51,14 +51,14 @@ function readSchema(env) {
 
 // The client may be killed without a word to us; then nobody would ever end this process.
 function endWithParent(end) {
-  const parent = process.ppid;
+  const parent = Number(process.env.PRAXIS_ENGINE_PARENT) || process.ppid; // as the start script saw it
   setInterval(() => process.ppid !== parent && end("the parent has ended"), PARENT_CHECK_MS).unref();
 }
 
 async function waitForDatabase(pool, onWaiting) {
   for (;;) {
     try {
-      return await pool.query({ text: "SELECT 1" });
+      return (await pool.connectOnce()).release();
     } catch (error) {
       onWaiting(error.message);
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -74,7 +74,7 @@ async function main() {
 
   const schema = readSchema(process.env);
   const { host: databaseHost, port: databasePort } = connectionSettings(process.env);
-  const { pool, adapter } = openDatabase(process.env, (error) => say(`an idle connection was cut: ${error.message}`));
+  const { pool, adapter, patienceMs } = openDatabase(process.env, (error) => say(`an idle connection was cut: ${error.message}`));
   const place = `${databaseHost}:${databasePort}`;
   // After a trap nothing of the engine can be trusted; LiteLLM watches this process and starts another.
   const engine = new Engine(schema, adapter, place, (error) => {
@@ -84,7 +84,8 @@ async function main() {
 
   await engine.connect(); // opens no connection: the adapter does, when needed
   let waiting = "connecting to the database";
-  const server = makeServer({ engine, models: readModels(schema), pool, waitingFor: () => waiting });
+  const models = readModels(schema);
+  const server = makeServer({ engine, models, pool, patienceMs, waitingFor: () => waiting });
   let ending = false;
   function end(why) {
     if (ending) return;
@@ -105,4 +106,4 @@ async function main() {
   waiting = "";
 }
 
-main().catch((error) => fail(error.stack));
+main().catch((error) => fail(error.message));

@@ -45,9 +45,10 @@ function metric(key, value) {
  * @param {import("./wasm.mjs").Engine} parts.engine
  * @param {Map} parts.models from `readModels`
  * @param {{totalCount: number, idleCount: number, waitingCount: number}} parts.pool
+ * @param {number} parts.patienceMs how long the pool waits for a database that is away
  * @param {() => string} parts.waitingFor why queries cannot be answered yet; empty when they can
  */
-export function makeServer({ engine, models, pool, waitingFor }) {
+export function makeServer({ engine, models, pool, patienceMs, waitingFor }) {
   const counters = new Counters();
 
   async function route(request, url) {
@@ -84,7 +85,8 @@ export function makeServer({ engine, models, pool, waitingFor }) {
 
   function start({ max_wait = DEFAULT_MAX_WAIT_MS, timeout = DEFAULT_TIMEOUT_MS, isolation_level }) {
     counters.transactions += 1;
-    return engine.startTransaction({ max_wait, timeout, isolation_level });
+    // The client's wait is for a busy pool; one for a database that is away must not end before the pool's.
+    return engine.startTransaction({ max_wait: Math.max(max_wait, patienceMs + 1_000), timeout, isolation_level });
   }
 
   async function answer(request, response) {
