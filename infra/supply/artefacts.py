@@ -17,7 +17,8 @@ from pathlib import Path
 from infra.paths import REPOSITORY, cache
 from infra.supply.content import digest_of, file_digest, files_of
 from infra.supply.process import SupplyError, run
-from infra.supply.python import install_locked
+from infra.supply.python import install_locked, uv
+from infra.supply.registries import uv_environment
 
 OLDEST_GO = (1, 26, 6)
 _ONE_AT_A_TIME = threading.Lock()
@@ -128,8 +129,11 @@ def drop_build_caches() -> None:
     """
     if os.environ.get("PRAXIS_KEEP_BUILD_CACHES"):
         return
-    for name in ("go", "toolchain", "uv", "downloads", "scratch"):
+    for name in ("go", "toolchain", "downloads", "scratch"):
         delete_read_only(cache() / name)
+    if (cache() / "uv").is_dir():
+        # Another command may be installing from it just now: uv itself waits for that.
+        subprocess.run([uv(), "cache", "clean", "--quiet"], env={**os.environ, **uv_environment()}, check=False)
 
 
 def delete_read_only(folder: Path) -> None:

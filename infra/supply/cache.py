@@ -11,12 +11,11 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException
-from docker.models.images import Image
 
 from infra.paths import cache
 from infra.supply.artefacts import GoTool, delete_read_only
 from infra.supply.engine import ENGINE
-from infra.supply.images import BASE, ImageBuilder, image_table
+from infra.supply.images import BASE, ImageBuilder, image_table, untagged
 from infra.supply.process import SupplyError
 from infra.supply.python import ENVIRONMENTS, environment_folder, uv_folder
 from infra.supply.recipe import load, names
@@ -106,20 +105,9 @@ def _images() -> Iterator[tuple[Entry, docker.DockerClient]]:
     for image in images:
         for reference in (tag for tag in image.get("RepoTags") or [] if tag.startswith(OURS)):
             yield Entry(name=reference, bytes=_own_bytes(image, reference, base), used=reference in used), client
-    for broken_off in _untagged(client):
-        yield Entry(name=broken_off, bytes=0, used=False), client
-
-
-def _untagged(client: docker.DockerClient) -> Iterator[str]:
-    """Ids of what builds on our base left behind when they failed; other people's untagged images stay theirs."""
-    bases = [_layers(image) for image in client.images.list(f"{OURS}{BASE}")]
-    for image in client.images.list(filters={"dangling": True}):
-        if any(_layers(image)[: len(layers)] == layers for layers in bases):
-            yield str(image.id)
-
-
-def _layers(image: Image) -> list[str]:
-    return list(image.attrs["RootFS"]["Layers"])
+    sizes = {image["Id"]: _own_bytes(image, "", base) for image in images}
+    for stage in untagged(client):
+        yield Entry(name=stage, bytes=sizes.get(stage, 0), used=False), client
 
 
 def _used_references(client: docker.DockerClient) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.images import Image as DockerImage
 
 from infra.paths import cache, home
 from infra.supply.context import assembled, packed
@@ -168,6 +169,17 @@ def record(built: Mapping[str, Built]) -> None:
         entries = {name: asdict(each) for name, each in {**known, **built}.items()}
         partial.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         partial.replace(file)
+
+
+def untagged(client: docker.DockerClient) -> list[str]:
+    """Ids of inner stages and broken-off builds on our base; other people's untagged images stay theirs."""
+
+    def layers(image: DockerImage) -> list[str]:
+        return list(image.attrs["RootFS"]["Layers"])
+
+    bases = [layers(image) for image in client.images.list(f"praxis/{BASE}")]
+    found = client.images.list(filters={"dangling": True})
+    return [str(image.id) for image in found if any(layers(image)[: len(base)] == base for base in bases)]
 
 
 def _finish(said: Any, image: Image, log: Path) -> None:

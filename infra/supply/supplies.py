@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from infra.paths import cache, home
 from infra.supply.artefacts import drop_build_caches
 from infra.supply.engine import build_engine, engine_present, pulumi_home
 from infra.supply.host import ensure_docker
-from infra.supply.images import ImageBuilder, connect, record
+from infra.supply.images import ImageBuilder, connect, record, untagged
 from infra.supply.process import SupplyError
 from infra.supply.progress import Progress, Say
 from infra.supply.python import IMAGE_ARCHITECTURE
@@ -86,6 +87,16 @@ class Registries:
         say(f"to build: {', '.join(jobs)}")
         run_all(jobs, Progress(say, len(jobs)))
         drop_build_caches()
+        _drop_inner_stages(client)
+
+
+def _drop_inner_stages(client: docker.DockerClient) -> None:
+    """Delete the images that only building needed; what a container holds stays."""
+    if os.environ.get("PRAXIS_KEEP_BUILD_CACHES"):
+        return
+    for stage in untagged(client):
+        with suppress(APIError):
+            client.images.remove(stage)
 
 
 def _refuse_other_machines(client: docker.DockerClient) -> None:
