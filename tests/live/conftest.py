@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,13 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     stacks: Path = tmp_path_factory.mktemp("stacks")
     declare(stacks)
     running = Proof(stacks, [])
-    running.praxis("down", NAME, "--yes", check=False)  # what an interrupted run may have left
+    keep = bool(os.environ.get("PRAXIS_KEEP_PROOF"))  # for work on the tests: the stack stays for the next run
+    if not keep:
+        running.praxis("down", NAME, "--yes", check=False)  # what an interrupted run may have left
     running.praxis("up", NAME)
     yield running
-    running.praxis("down", NAME, "--yes")
+    if not keep:
+        running.praxis("down", NAME, "--yes")
 
 
 @pytest.fixture(scope="session")
