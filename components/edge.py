@@ -157,9 +157,9 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
                 "trustForwardHeader": False,
             }
         },
-        # LiteLLM itself never answers 502 or 504, so these are the edge's own words: say them in the caller's dialect.
+        # The gate in front of LiteLLM never answers with these: they are the edge's own words, so say them in dialect.
         "unreachable": {
-            "errors": {"status": ["502", "504"], "service": "custodian", "query": "/errors/{status}?url={url}"}
+            "errors": {"status": ["500", "502", "504"], "service": "custodian", "query": "/errors/{status}?url={url}"}
         },
         "refuse": {"replacePath": {"path": "/refuse"}},
         "sign-in": {"forwardAuth": {"address": "http://sso:4180/", "trustForwardHeader": False}},

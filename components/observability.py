@@ -69,6 +69,7 @@ def _collector() -> dict[str, Any]:
 
 def mlflow(stack: Stack) -> ServiceSpec:
     """The trace store of the small profile, and its pages."""
+    hosts = [f"traces.localhost:{port}" for port in (stack.edge.http_port, stack.edge.https_port)]
     return ServiceSpec(
         name="mlflow",
         image="mlflow",
@@ -76,7 +77,7 @@ def mlflow(stack: Stack) -> ServiceSpec:
         memory_mib=448,
         networks=("front", "data", "telemetry"),
         secrets={"mlflow-db-password": "${mlflow-db-password}"},
-        env={"MLFLOW_SERVER_ALLOWED_HOSTS": f"mlflow:5000,127.0.0.1:5000,traces.localhost:{stack.edge.http_port}"},
+        env={"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(["mlflow:5000", "127.0.0.1:5000", *hosts])},
         volumes=(VolumeMount(volume="mlflow", path="/var/lib/mlflow"),),
         probe=http_probe(5000, "/health"),
         needs=("postgres",),

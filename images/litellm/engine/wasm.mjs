@@ -96,10 +96,10 @@ export class Engine {
     return this.#transaction((engine) => engine.rollbackTransaction(id, NO_TRACE));
   }
 
-  // The transaction calls give a bare error, not a list.
+  // The transaction calls give a bare error, not a list; one of the server's own has no code.
   async #transaction(call) {
     const answer = await this.#call(call);
-    if (!answer.error_code && !answer.is_panic) return answer;
+    if (answer.errors || answer.message === undefined) return answer;
     return { errors: this.#named([{ error: answer.message, user_facing_error: answer }]) };
   }
 
