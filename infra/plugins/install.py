@@ -1,4 +1,4 @@
-"""Puts the stand-ins where the engine looks for plugins (``PULUMI_HOME/plugins``)."""
+"""Puts the stand-ins where the engine looks for plugins."""
 
 from __future__ import annotations
 
@@ -13,21 +13,34 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def install(pulumi_home: Path, python: Path) -> None:
-    """Write one launcher a stand-in, run by ``python`` (an interpreter that has Praxis' packages).
+    """Write one launcher a stand-in into ``PULUMI_HOME/plugins``, run by ``python`` (which has Praxis' packages).
 
-    The layout is that of ``pulumi plugin install``: ``resource-NAME-vVERSION/pulumi-resource-NAME``.
+    The layout is that of ``pulumi plugin install``: ``resource-NAME-vVERSION/pulumi-resource-NAME``. A launcher that
+    is there as wanted is not touched, so this may be called at every start, by several processes at once.
+
+    Raises:
+        OSError: the folder cannot be written to.
     """
     for name, version in STAND_INS.items():
         folder = pulumi_home / "plugins" / f"resource-{name}-v{version}"
         folder.mkdir(parents=True, exist_ok=True)
-        launcher = folder / f"pulumi-resource-{name}"
-        text = (
-            "#!/bin/sh\n"
-            f"export PYTHONPATH={shlex.quote(str(REPOSITORY))}\n"
-            f'exec {shlex.quote(str(python))} -P -m infra.plugins.standins.{name} "$@"\n'
-        )
-        if not launcher.exists() or launcher.read_text() != text:
-            partial = launcher.with_suffix(f".{os.getpid()}")
-            partial.write_text(text)
-            partial.chmod(0o755)
-            partial.rename(launcher)
+        write_launcher(folder / f"pulumi-resource-{name}", name, python)
+
+
+def write_launcher(file: Path, name: str, python: Path) -> None:
+    """Write the executable ``file`` that starts the stand-in ``name``; whole or not at all.
+
+    By itself it is what ``pulumi plugin install resource NAME VERSION --file`` and Pulumi.yaml's ``plugins`` take.
+    """
+    # Not what the engine's own environment says of Python: the stand-in has to find this repository, and its packages.
+    text = (
+        "#!/bin/sh\n"
+        f"unset PYTHONHOME PYTHONSTARTUP\nexport PYTHONPATH={shlex.quote(str(REPOSITORY))}\n"
+        f'exec {shlex.quote(str(python))} -P -m infra.plugins.standins.{name} "$@"\n'
+    )
+    if file.exists() and file.read_text(encoding="utf-8") == text and os.access(file, os.X_OK):
+        return
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.chmod(0o755)
+    partial.replace(file)

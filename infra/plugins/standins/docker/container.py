@@ -2,133 +2,162 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+import base64
+import binascii
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from infra.plugins.standins.core import GoneError, PluginError, ResourceType
-from infra.plugins.standins.docker.client import Daemon, pairs, worded
-from infra.plugins.standins.docker.shape import create_arguments, duration, live_state, nanoseconds
-from infra.plugins.standins.docker.uploads import archive
-from infra.plugins.standins.values import Plain, is_unknown
+from infra.plugins.standins.compare import differences
+from infra.plugins.standins.docker.client import Daemon, ours, worded
+from infra.plugins.standins.docker.facts import ANY_ADDRESS, FACTS, body_of, imported_state, live_state
+from infra.plugins.standins.docker.images import image, inspected
+from infra.plugins.standins.docker.uploads import SOURCES, archives
+from infra.plugins.standins.durations import nanoseconds
+from infra.plugins.standins.kinds import Call, PluginError, ResourceType
+from infra.plugins.standins.values import Plain, blank, is_unknown
 
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - what Docker takes when none is given
-DURATIONS = frozenset({"interval", "timeout", "startPeriod", "startInterval"})
 POLL_S = 0.25
+REMOVAL_S = 60.0
 LOG_LINES = 15
+REMEMBERED = frozenset(
+    {"attach", "containerReadRefreshTimeoutMilliseconds", "destroyGraceSeconds", "logs", "mustRun", "removeVolumes",
+     "rm", "start", "wait", "waitTimeout"}
+)  # fmt: skip
+"""Inputs that only say how the plugin is to handle the container: a change of theirs changes no container."""
+LIMITS = {"memory": "mem_limit", "memoryReservation": "mem_reservation", "memorySwap": "memswap_limit",
+          "cpuShares": "cpu_shares", "cpuSet": "cpuset_cpus", "cpuPeriod": "cpu_period",
+          "cpuQuota": "cpu_quota"}  # fmt: skip
+"""Inputs that Docker changes in a running container -> docker-py's names."""
+RESTARTS = frozenset({"restart", "maxRetryCount"})
 
 
 class ContainerType(ResourceType):
     """``docker:index/container:Container``; its id is Docker's."""
 
     token = "docker:index/container:Container"  # noqa: S105 - a type token
-    defaults: Mapping[str, Any] = {
+    supported = frozenset(
+        {name.split(".")[0] for name in FACTS}
+        | REMEMBERED
+        | {"image", "name", "networksAdvanced", "platform", "uploads", "volumes"}
+    )
+    unsupported = frozenset({"mounts.volumeOptions.subpath", "networksAdvanced.gwPriority"})
+    autonamed = True
+    defaults = {
         "attach": False,
+        "containerReadRefreshTimeoutMilliseconds": 15000,
         "logs": False,
+        "memoryReservation": 0,
         "mustRun": True,
+        "networkMode": "bridge",
+        "readOnly": False,
+        "removeVolumes": True,
         "restart": "no",
         "rm": False,
         "start": True,
+        "stdinOpen": False,
+        "tty": False,
         "wait": False,
         "waitTimeout": 60,
-        "removeVolumes": True,
-        "containerReadRefreshTimeoutMilliseconds": 15000,
     }
-    unordered = frozenset(
-        {"envs", "labels", "mounts", "networksAdvanced", "ports", "securityOpts", "uploads", "volumes"}
-    )
-    computed = frozenset(
+    nested_defaults = {
+        "ports": {"ip": ANY_ADDRESS, "protocol": "tcp"},
+        "healthcheck": {
+            "interval": "0s", "timeout": "0s", "startPeriod": "0s", "startInterval": "0s", "retries": 0
+        },
+        "uploads": {"executable": False},
+    }  # fmt: skip
+    sets = frozenset(
         {
-            "bridge", "cgroupnsMode", "command", "containerLogs", "entrypoints", "exitCode", "healthcheck", "hostname",
-            "init", "ipcMode", "logDriver", "networkDatas", "networkMode", "pidMode", "platform", "privileged",
-            "readOnly", "publishAllPorts", "runtime", "securityOpts", "shmSize", "stdinOpen", "stopSignal",
-            "stopTimeout", "tty", "user", "workingDir",
+            "capabilities.adds", "capabilities.drops", "dns", "dnsOpts", "dnsSearches", "envs", "groupAdds", "hosts",
+            "labels", "mounts", "mounts.volumeOptions.labels", "networksAdvanced", "networksAdvanced.aliases",
+            "networksAdvanced.driverOpts", "networksAdvanced.linkLocalIps", "ports", "securityOpts", "ulimits",
+            "uploads", "volumes",
         }
     )  # fmt: skip
+    computed = frozenset(
+        {
+            "bridge", "command", "containerLogs", "entrypoints", "envs", "exitCode", "healthcheck", "hostname", "init",
+            "ipcMode", "labels", "logDriver", "networkDatas", "platform", "ports.external", "runtime", "securityOpts",
+            "shmSize", "stopSignal", "stopTimeout", "user", "workingDir",
+        }
+    )  # fmt: skip
+    durations = frozenset(f"healthcheck.{name}" for name in ("interval", "timeout", "startPeriod", "startInterval"))
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
 
-    def normalise(self, inputs: Plain) -> Plain:
-        nested: Plain = {
-            "ports": [{"ip": ANY_ADDRESS, "protocol": "tcp", **port} for port in inputs.get("ports", [])],
-            "mounts": [{"readOnly": False, **mount} for mount in inputs.get("mounts", [])],
-            "healthcheck": {
-                key: duration(nanoseconds(value)) if key in DURATIONS and not is_unknown(value) else value
-                for key, value in inputs.get("healthcheck", {}).items()
-            },
-        }
-        return {**inputs, **{key: value for key, value in nested.items() if value}}
+    def problems(self, inputs: Plain) -> Iterator[tuple[str, str]]:
+        if not re.fullmatch("no|on-failure|always|unless-stopped", inputs.get("restart", "no")):
+            yield "restart", "must be no, on-failure, always or unless-stopped"
+        for name, text in inputs.get("healthcheck", {}).items():
+            if f"healthcheck.{name}" in self.durations and not is_unknown(text):
+                try:
+                    nanoseconds(text)
+                except ValueError as error:
+                    yield f"healthcheck.{name}", str(error)
+        for index, mount in enumerate(inputs.get("mounts", [])):
+            if not is_unknown(mount) and mount["type"] not in ("bind", "volume", "tmpfs"):
+                yield f"mounts[{index}].type", "must be bind, volume or tmpfs"
+        for index, upload in enumerate(inputs.get("uploads", [])):
+            if not is_unknown(upload):
+                yield from _upload_problems(upload, f"uploads[{index}]")
 
-    def create(self, inputs: Plain, deadline: float) -> tuple[str, Plain]:
+    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
+        api = self._daemon.api
         with worded():
             self._clear_the_name(inputs)
-            api = self._daemon.api
-            try:
-                made = api.create_container_from_config(  # type: ignore[no-untyped-call]  # untyped in the stubs
-                    create_arguments(api, inputs), name=inputs["name"], platform=inputs.get("platform")
-                )
-            except NotFound:
-                raise PluginError(
-                    f"there is no image '{inputs['image']}'; ./praxis up builds what is missing"
-                ) from None
+            image(api, inputs["image"], inputs.get("platform"))
+            made = api.create_container_from_config(  # type: ignore[no-untyped-call]  # untyped in the stubs
+                body_of(inputs), name=inputs["name"], platform=inputs.get("platform")
+            )
         container_id = str(made["Id"])
         try:
             with worded():
-                self._connect(container_id, inputs)
-                self._upload(container_id, inputs)
-                if inputs["start"]:
-                    api.start(container_id)
-                if inputs["wait"]:
-                    self._wait(container_id, inputs, min(deadline, time.monotonic() + inputs["waitTimeout"]))
-        except GoneError as error:
-            self._discard(container_id)
-            raise PluginError(str(error)) from None
+                return container_id, self._bring_up(container_id, inputs, call)
         except BaseException:
-            # A container that never came up is in no state file: leave none behind, so that the next run can.
+            # A container that did not come up is in no state: none is left behind, so that the next run can.
             self._discard(container_id)
             raise
-        return container_id, self.read(container_id, inputs)
 
-    def read(self, resource_id: str, state: Plain) -> Plain:
+    def read(self, resource_id: str, state: Plain, call: Call) -> tuple[str, Plain]:
         with worded():
-            return live_state(self._daemon.api.inspect_container(resource_id), state)
+            api = self._daemon.api
+            found = api.inspect_container(resource_id)
+            if state:
+                return str(found["Id"]), live_state(found, state)
+            of_image = inspected(api, found["Image"])
+            return str(found["Id"]), live_state(found, {}) | imported_state(found, of_image)
 
-    def update(self, resource_id: str, old: Plain, new: Plain, deadline: float) -> Plain:
-        limits: dict[str, Any] = {}
-        for key, name, factor in (
-            ("memory", "mem_limit", 1024 * 1024),
-            ("memorySwap", "memswap_limit", 1024 * 1024),
-            ("memoryReservation", "mem_reservation", 1024 * 1024),
-            ("cpuShares", "cpu_shares", 1),
-        ):
-            if new.get(key) != old.get(key):
-                limits[name] = new.get(key, 0) * factor
-        if new["restart"] != old.get("restart") or new.get("maxRetryCount") != old.get("maxRetryCount"):
+    def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
+        changed = frozenset(differences(self, old, new))
+        raised = {key for key in changed & LIMITS.keys() if not blank(new.get(key))}
+        if stuck := sorted(changed - raised - RESTARTS - REMEMBERED):
+            raise PluginError(
+                f"Docker cannot change {', '.join(stuck)} of a container that exists; "
+                f"set replace_on_changes={stuck} in its resource options"
+            )
+        limits: dict[str, Any] = {LIMITS[key]: FACTS[key].to(new[key]) for key in raised}
+        if changed & RESTARTS:
             limits["restart_policy"] = {"Name": new["restart"], "MaximumRetryCount": new.get("maxRetryCount", 0)}
         with worded():
             api = self._daemon.api
             if limits:
                 api.update_container(resource_id, **limits)
-            if new["mustRun"] and not api.inspect_container(resource_id)["State"]["Running"]:
+            if new["mustRun"] and new["start"] and not api.inspect_container(resource_id)["State"]["Running"]:
                 api.start(resource_id)
                 if new["wait"]:
-                    self._wait(resource_id, new, min(deadline, time.monotonic() + new["waitTimeout"]))
-        return self.read(resource_id, new)
+                    self._wait(resource_id, new["waitTimeout"], call)
+        return self.read(resource_id, new, call)[1]
 
-    def delete(self, resource_id: str, state: Plain, deadline: float) -> None:
+    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
         with worded():
             api = self._daemon.api
-            api.stop(resource_id, timeout=state.get("destroyGraceSeconds", 0))
-            api.remove_container(resource_id, v=state.get("removeVolumes", True), force=True)
-            while time.monotonic() < deadline:  # a removal that is "already in progress" frees the name only at its end
-                try:
-                    api.inspect_container(resource_id)
-                except NotFound:
-                    return
-                time.sleep(POLL_S)
+            if not state.get("attach"):
+                api.stop(resource_id, timeout=state.get("destroyGraceSeconds", 0))
+            self._remove(resource_id, state.get("removeVolumes", True), call)
 
     def _clear_the_name(self, inputs: Plain) -> None:
         """Remove what a run that was cut off left under this name; refuse to touch what is not ours."""
@@ -137,12 +166,43 @@ class ContainerType(ResourceType):
             found = api.inspect_container(name)
         except NotFound:
             return
-        stack = pairs(inputs.get("labels")).get("praxis.stack")
-        if stack is None or (found["Config"]["Labels"] or {}).get("praxis.stack") != stack:
+        if not ours(inputs.get("labels"), found["Config"]["Labels"]):
             raise PluginError(
-                f"a container '{name}' that is not ours exists; remove it (docker rm -f {name}) or rename it"
+                f"a container '{name}' that is not ours exists; remove it (docker rm -f {name}), or choose another name"
             )
         api.remove_container(name, v=True, force=True)
+
+    def _bring_up(self, container_id: str, inputs: Plain, call: Call) -> Plain:
+        api = self._daemon.api
+        self._connect(container_id, inputs)
+        for folder, archive in archives(inputs).items():
+            api.put_archive(container_id, folder, archive)
+        if not inputs["start"]:
+            return live_state(api.inspect_container(container_id), inputs)
+        api.start(container_id)
+        if inputs["wait"]:
+            self._wait(container_id, inputs["waitTimeout"], call)
+        if not inputs["attach"]:
+            return live_state(api.inspect_container(container_id), inputs)
+        return self._attend(container_id, inputs, call)
+
+    def _attend(self, container_id: str, inputs: Plain, call: Call) -> Plain:
+        """Until it has run to its end; then what it said, if that is wanted. With ``rm`` it is gone by then."""
+        api, found = self._daemon.api, self._daemon.api.inspect_container(container_id)
+        said: Plain = {}
+        try:
+            while found["State"]["Running"]:
+                if inputs["logs"]:
+                    said = {"containerLogs": api.logs(container_id).decode(errors="replace")}
+                if call.expired:
+                    raise PluginError("it has not come to its end in time; see custom_timeouts")
+                call.pause(POLL_S, "the container to come to its end")
+                found = api.inspect_container(container_id)
+            if inputs["logs"]:
+                said = {"containerLogs": api.logs(container_id).decode(errors="replace")}
+        except NotFound:
+            return {**said, "exitCode": found["State"]["ExitCode"]}
+        return {**live_state(found, inputs), **said}
 
     def _connect(self, container_id: str, inputs: Plain) -> None:
         wanted = inputs.get("networksAdvanced", [])
@@ -161,39 +221,72 @@ class ContainerType(ResourceType):
                 aliases=network.get("aliases"),
                 ipv4_address=network.get("ipv4Address"),
                 ipv6_address=network.get("ipv6Address"),
+                link_local_ips=network.get("linkLocalIps"),
+                driver_opt=dict(option.split("=", 1) for option in network.get("driverOpts", [])) or None,
+                mac_address=network.get("macAddress"),
             )
 
-    def _upload(self, container_id: str, inputs: Plain) -> None:
-        if inputs.get("uploads"):
-            self._daemon.api.put_archive(container_id, "/", archive(inputs["uploads"]))
-
-    def _wait(self, container_id: str, inputs: Plain, deadline: float) -> None:
+    def _wait(self, container_id: str, timeout_s: float, call: Call) -> None:
         """Until the container's own health check says healthy.
 
         Raises:
-            PluginError: not in time; with what the check and the container said last.
+            PluginError: it has no health check, or is not healthy in time; with what it said last.
         """
-        api = self._daemon.api
+        api, limit = self._daemon.api, call.sooner(timeout_s)
         while True:
-            state = api.inspect_container(container_id)["State"]
-            health = state.get("Health", {}).get("Status")
-            if health == "healthy" or (health is None and state["Running"]):
+            found = api.inspect_container(container_id)
+            state, restart = found["State"], found["HostConfig"]["RestartPolicy"]["Name"]
+            if "Health" not in state:
+                raise PluginError("'wait' needs a health check, and neither the program nor the image has one")
+            if state["Health"]["Status"] == "healthy":
                 return
-            if time.monotonic() > deadline:
-                raise PluginError(self._why(container_id, state, inputs["waitTimeout"]))
-            time.sleep(POLL_S)
+            if limit.expired:
+                raise PluginError(f"not healthy after {timeout_s:g} s{self._last_words(container_id, state)}")
+            if state["Status"] in ("exited", "dead") and restart in ("", "no"):
+                raise PluginError(f"it ended before it was healthy{self._last_words(container_id, state)}")
+            call.pause(POLL_S, "the container to be healthy")
 
-    def _why(self, container_id: str, state: dict[str, Any], timeout_s: int) -> str:
-        checks = state.get("Health", {}).get("Log") or []
-        said = checks[-1]["Output"].strip() if checks else "its health check has not run yet"
+    def _last_words(self, container_id: str, state: dict[str, Any]) -> str:
+        checks = state["Health"].get("Log") or []
+        said = str(checks[-1]["Output"]).strip() if checks else "it has not run yet"
         log = self._daemon.api.logs(container_id, tail=LOG_LINES).decode(errors="replace").strip()
         return (
-            f"not healthy after {timeout_s} s (state {state['Status']}, exit code {state['ExitCode']}); "
-            f"last check: {said or '-'}; last lines of its log:\n{log or '-'}"
+            f" (state {state['Status']}, exit code {state['ExitCode']}, health {state['Health']['Status']})\n"
+            f"last health check: {said or '(said nothing)'}\nlast lines of its log:\n{log or '(none)'}"
         )
+
+    def _remove(self, container_id: str, volumes: bool, call: Call) -> None:
+        """Remove, and wait until the name is free: a removal may be under way already."""
+        api, limit = self._daemon.api, call.sooner(REMOVAL_S)
+        try:
+            api.remove_container(container_id, v=volumes, force=True)
+        except APIError as error:
+            if "already in progress" not in str(error):
+                raise
+        while not limit.expired:
+            try:
+                api.inspect_container(container_id)
+            except NotFound:
+                return
+            call.pause(POLL_S, "the container to be removed")
+        raise PluginError("Docker has not finished removing it")
 
     def _discard(self, container_id: str) -> None:
         try:
             self._daemon.api.remove_container(container_id, v=True, force=True)
         except APIError:
             return
+
+
+def _upload_problems(upload: Plain, path: str) -> Iterator[tuple[str, str]]:
+    given = [name for name in SOURCES if upload.get(name)]
+    if len(given) > 1 or not upload.keys() & set(SOURCES):
+        yield path, f"needs exactly one of {', '.join(SOURCES)}"
+    if not re.fullmatch("(0[0-7]{3})?", upload.get("permissions", "")) and not is_unknown(upload["permissions"]):
+        yield f"{path}.permissions", "must be four octal digits, the first one 0 (such as 0444)"
+    encoded = upload.get("contentBase64", "")
+    if not is_unknown(encoded):
+        try:
+            base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            yield f"{path}.contentBase64", "is not base64"

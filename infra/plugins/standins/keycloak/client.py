@@ -2,117 +2,159 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
+from functools import cached_property
 from typing import Any
 
 import httpx
 
-from infra.plugins.standins.core import GoneError, PluginError
+from infra.plugins.standins.keycloak.settings import Settings
+from infra.plugins.standins.kinds import Call, ConflictError, GoneError, PluginError
 
-STARTING_S = 60.0
-"""How long a server that does not answer yet is waited for."""
 PAUSE_S = 1.0
 RENEW_BEFORE_S = 10.0
+NOT_READY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
+"""What a server that is starting says, or a proxy in front of one."""
 
 
 class Admin:
-    """A signed-in client. Configured once by the provider, used by every resource type."""
+    """A signed-in client, used by every resource type from many threads. Asks nothing before it is asked."""
 
-    def __init__(self) -> None:
-        self._settings: dict[str, Any] = {}
-        self._http: httpx.Client | None = None
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._token = ""
         self._good_until = 0.0
         self._lock = threading.Lock()
+        self._silent_since: float | None = None
 
-    def configure(self, settings: dict[str, Any]) -> None:
-        """Take the provider's settings: ``url``, ``clientId``, ``username``, ``password``, …"""
-        self._settings = settings
-
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, call: Call, **query: Any) -> Any:
         """GET under ``/admin/realms``. Raises ``GoneError`` on 404."""
-        return self._send("GET", path, params=query).json()
+        return self._send("GET", path, call, params=query).json()
 
-    def post(self, path: str, body: Any) -> str:
-        """POST; returns the id of what was made, out of the Location header, or nothing."""
-        answer = self._send("POST", path, json=body)
-        return str(answer.headers.get("location", "")).rsplit("/", 1)[-1]
+    def post(self, path: str, body: Any, call: Call) -> str:
+        """POST; returns the last part of the Location header: the id of what was made, or its name."""
+        answer = self._send("POST", path, call, json=body)
+        return str(httpx.URL(answer.headers.get("location", "")).path).rsplit("/", 1)[-1]
 
-    def put(self, path: str, body: Any = None) -> None:
+    def put(self, path: str, body: Any, call: Call) -> None:
         """PUT."""
-        self._send("PUT", path, json=body)
+        self._send("PUT", path, call, json=body)
 
-    def delete(self, path: str, body: Any = None) -> None:
+    def delete(self, path: str, call: Call, body: Any = None) -> None:
         """DELETE."""
-        self._send("DELETE", path, json=body)
+        self._send("DELETE", path, call, json=body)
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def sign_in(self, call: Call) -> None:
+        """Prove that the settings work."""
+        self._access(call)
+
+    def _send(self, method: str, path: str, call: Call, **arguments: Any) -> httpx.Response:
         arguments = {key: value for key, value in arguments.items() if value is not None}
         for again in (True, False):
+            token = self._access(call)
             answer = self._patiently(
-                method, f"/admin/realms{path}", headers={"Authorization": f"Bearer {self._access()}"}, **arguments
+                method, f"/admin/realms{path}", call, headers={"Authorization": f"Bearer {token}"}, **arguments
             )
             if answer.status_code != httpx.codes.UNAUTHORIZED or not again:
                 break
-            self._good_until = 0.0  # the session was ended on the server's side: sign in once more
+            self._forget(token)  # the session was ended on the server's side: sign in once more
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise GoneError(f"Keycloak has no {path}")
+            raise GoneError(f"Keycloak has no {path}: {_reason(answer)}")
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise ConflictError(_reason(answer))
         if answer.is_error:
             raise PluginError(_why(method, path, answer))
         return answer
 
-    def _access(self) -> str:
+    def _forget(self, token: str) -> None:
         with self._lock:
-            if time.monotonic() < self._good_until:
-                return self._token
-            form = {"client_id": self._settings.get("clientId", "admin-cli")}
-            if "username" in self._settings:
-                form |= {"grant_type": "password", "username": self._settings["username"]}
-                form["password"] = self._settings.get("password", "")
-            else:
-                form |= {"grant_type": "client_credentials", "client_secret": self._settings.get("clientSecret", "")}
-            realm = self._settings.get("realm") or "master"
-            answer = self._patiently("POST", f"/realms/{realm}/protocol/openid-connect/token", data=form)
-            if answer.is_error:
-                raise PluginError(
-                    f"Keycloak refuses the admin sign-in: {_reason(answer)}; is its password the stored one?"
-                )
-            body = answer.json()
-            self._token = str(body["access_token"])
-            self._good_until = time.monotonic() + float(body["expires_in"]) - RENEW_BEFORE_S
+            if self._token == token:
+                self._good_until = 0.0
+
+    def _access(self, call: Call) -> str:
+        settings = self._settings
+        if settings.access_token:
+            return settings.access_token
+        with self._lock:
+            if time.monotonic() >= self._good_until:
+                self._token, lasts_s = self._new_token(settings, call)
+                self._good_until = time.monotonic() + lasts_s - RENEW_BEFORE_S
             return self._token
 
-    def _patiently(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _new_token(self, settings: Settings, call: Call) -> tuple[str, float]:
+        form = {"client_id": settings.client_id}
+        if settings.username:
+            form |= {"grant_type": "password", "username": settings.username, "password": settings.password}
+        else:
+            form |= {"grant_type": "client_credentials"}
+        if settings.client_secret:
+            form["client_secret"] = settings.client_secret
+        path = f"/realms/{settings.realm}/protocol/openid-connect/token"
+        answer = self._patiently("POST", path, call, data=form)
+        if answer.is_error:
+            who = settings.username or settings.client_id
+            raise PluginError(
+                f"Keycloak at {settings.url} refuses the sign-in of '{who}' to realm '{settings.realm}': "
+                f"{_reason(answer)}; are name and password (or secret) those that the server has?"
+            )
+        body = answer.json()
+        return str(body["access_token"]), float(body["expires_in"])
+
+    def _patiently(self, method: str, path: str, call: Call, **arguments: Any) -> httpx.Response:
         """Ask; while the server does not answer or says it is not ready, ask again, within bounds."""
-        until = time.monotonic() + STARTING_S
         while True:
             try:
-                answer = self._client().request(method, path, **arguments)
+                answer = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
-                if time.monotonic() > until:
-                    raise PluginError(f"Keycloak does not answer at {self._settings.get('url')}: {error}") from None
+                # What may have been done must not be done twice.
+                unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                problem = f"Keycloak does not answer at {self._settings.url}: {str(error) or type(error).__name__}"
+                if not unsent and method == "POST" and path.startswith("/admin"):
+                    raise PluginError(problem) from None
             else:
-                if answer.status_code not in (502, 503, 504) or time.monotonic() > until:
+                if answer.status_code not in NOT_READY:
+                    self._silent_since = None
                     return answer
-            time.sleep(PAUSE_S)
+                problem = f"Keycloak at {self._settings.url} is not ready (HTTP {answer.status_code})"
+            self._give_up_late(problem, call)
+            call.pause(PAUSE_S, "Keycloak to answer")
 
-    def _client(self) -> httpx.Client:
-        if self._http is None:
-            url = str(self._settings.get("url") or "")
-            if not url:
-                raise PluginError("the Keycloak provider has no url")
-            self._http = httpx.Client(
-                base_url=url.rstrip("/") + str(self._settings.get("basePath") or ""), timeout=30, trust_env=False
-            )
-        return self._http
+    def _give_up_late(self, problem: str, call: Call) -> None:
+        """The wait is one for all: who asks later does not wait all of it again."""
+        since = self._silent_since
+        if since is None:
+            since = self._silent_since = time.monotonic()
+        if call.expired or time.monotonic() - since > call.patience_s:
+            raise PluginError(f"{problem}; is it running, and is that its address?")
+
+    @property
+    def _http(self) -> httpx.Client:
+        if not self._settings.url:
+            raise PluginError("the Keycloak provider has no url (or it is not known yet)")
+        return self._connected
+
+    @cached_property
+    def _connected(self) -> httpx.Client:
+        settings = self._settings
+        verify: bool | ssl.SSLContext = settings.verify
+        if settings.verify and settings.root_ca:
+            verify = ssl.create_default_context(cadata=settings.root_ca)
+        return httpx.Client(
+            base_url=settings.url.rstrip("/") + settings.base_path,
+            timeout=settings.timeout_s,
+            headers=dict(settings.headers),
+            verify=verify,
+            trust_env=False,
+        )
 
 
 def _why(method: str, path: str, answer: httpx.Response) -> str:
-    if answer.status_code == httpx.codes.CONFLICT:
-        return f"{_reason(answer)}; it exists already: bring it in with 'pulumi import', or delete it in Keycloak"
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return f"Keycloak does not accept the token it gave us (HTTP 401 on {method} {path}); is the clock right?"
     if answer.status_code == httpx.codes.FORBIDDEN:
-        return f"Keycloak forbids {method} {path}: the admin user lacks the role for it"
+        return f"Keycloak forbids {method} {path}: the user that signs in lacks an admin role of that realm"
     return f"Keycloak answers {method} {path} with HTTP {answer.status_code}: {_reason(answer)}"
 
 
@@ -121,4 +163,5 @@ def _reason(answer: httpx.Response) -> str:
         body = answer.json()
     except ValueError:
         return f"HTTP {answer.status_code}"
-    return str(body.get("errorMessage") or body.get("error_description") or body.get("error") or answer.status_code)
+    said = body if isinstance(body, dict) else {}
+    return str(said.get("errorMessage") or said.get("error_description") or said.get("error") or answer.status_code)

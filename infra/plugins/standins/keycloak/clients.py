@@ -1,12 +1,13 @@
-"""Clients, their scopes and protocol mappers, and the roles of service accounts."""
+"""Clients, client scopes and what belongs to them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
-from infra.plugins.standins.core import GoneError, ResourceType
 from infra.plugins.standins.keycloak.client import Admin
-from infra.plugins.standins.keycloak.table import Field, TableType, flag, number, text
+from infra.plugins.standins.keycloak.table import Field, TableType, flag, joined, number, plainly, segment, texts
+from infra.plugins.standins.kinds import Call, GoneError, PluginError, ResourceType
 from infra.plugins.standins.values import Plain
 
 _ACCESS = {
@@ -14,65 +15,106 @@ _ACCESS = {
     "PUBLIC": {"publicClient": True, "bearerOnly": False},
     "BEARER-ONLY": {"publicClient": False, "bearerOnly": True},
 }
+_FLOWS = ("standardFlowEnabled", "implicitFlowEnabled")
 
 
 class ClientType(TableType):
     """``keycloak:openid/client:Client``; its id is Keycloak's own, not the client id."""
 
     token = "keycloak:openid/client:Client"  # noqa: S105 - a type token
-    fields = {
-        "clientId": text("clientId"),
-        "name": text("name"),
-        "description": text("description"),
-        "enabled": text("enabled"),
-        "clientSecret": text("secret"),
-        "standardFlowEnabled": text("standardFlowEnabled"),
-        "implicitFlowEnabled": text("implicitFlowEnabled"),
-        "directAccessGrantsEnabled": text("directAccessGrantsEnabled"),
-        "serviceAccountsEnabled": text("serviceAccountsEnabled"),
-        "frontchannelLogoutEnabled": text("frontchannelLogout"),
-        "fullScopeAllowed": text("fullScopeAllowed"),
-        "consentRequired": text("consentRequired"),
-        "rootUrl": text("rootUrl"),
-        "baseUrl": text("baseUrl"),
-        "validRedirectUris": text("redirectUris"),
-        "webOrigins": text("webOrigins"),
-        "clientAuthenticatorType": text("clientAuthenticatorType"),
-        "accessTokenLifespan": text("attributes.access\\.token\\.lifespan"),
-        "pkceCodeChallengeMethod": text("attributes.pkce\\.code\\.challenge\\.method"),
+    fields: ClassVar[Mapping[str, Field]] = {
+        "clientId": plainly("clientId"),
+        "name": plainly("name"),
+        "description": plainly("description"),
+        "enabled": plainly("enabled", absent=True),
+        "clientSecret": plainly("secret"),
+        "clientAuthenticatorType": plainly("clientAuthenticatorType"),
+        "standardFlowEnabled": plainly("standardFlowEnabled", absent=False),
+        "implicitFlowEnabled": plainly("implicitFlowEnabled", absent=False),
+        "directAccessGrantsEnabled": plainly("directAccessGrantsEnabled", absent=False),
+        "serviceAccountsEnabled": plainly("serviceAccountsEnabled", absent=False),
+        "frontchannelLogoutEnabled": plainly("frontchannelLogout", absent=False),
+        "fullScopeAllowed": plainly("fullScopeAllowed", absent=True),
+        "consentRequired": plainly("consentRequired", absent=False),
+        "alwaysDisplayInConsole": plainly("alwaysDisplayInConsole", absent=False),
+        "rootUrl": plainly("rootUrl"),
+        "adminUrl": plainly("adminUrl"),
+        "baseUrl": plainly("baseUrl"),
+        "validRedirectUris": texts("redirectUris", absent=[]),
+        "webOrigins": texts("webOrigins", absent=[]),
+        "validPostLogoutRedirectUris": joined("attributes.post\\.logout\\.redirect\\.uris"),
+        "accessTokenLifespan": plainly("attributes.access\\.token\\.lifespan"),
+        "clientSessionIdleTimeout": plainly("attributes.client\\.session\\.idle\\.timeout"),
+        "clientSessionMaxLifespan": plainly("attributes.client\\.session\\.max\\.lifespan"),
+        "pkceCodeChallengeMethod": plainly("attributes.pkce\\.code\\.challenge\\.method"),
+        "loginTheme": plainly("attributes.login_theme"),
         "oauth2DeviceAuthorizationGrantEnabled": flag("attributes.oauth2\\.device\\.authorization\\.grant\\.enabled"),
+        "oauth2DeviceCodeLifespan": plainly("attributes.oauth2\\.device\\.code\\.lifespan"),
+        "oauth2DevicePollingInterval": plainly("attributes.oauth2\\.device\\.polling\\.interval"),
         "useRefreshTokens": flag("attributes.use\\.refresh\\.tokens"),
+        "useRefreshTokensClientCredentials": flag("attributes.client_credentials\\.use_refresh_token"),
+        "backchannelLogoutUrl": plainly("attributes.backchannel\\.logout\\.url"),
+        "backchannelLogoutSessionRequired": flag("attributes.backchannel\\.logout\\.session\\.required"),
+        "backchannelLogoutRevokeOfflineSessions": flag("attributes.backchannel\\.logout\\.revoke\\.offline\\.tokens"),
+        "frontchannelLogoutUrl": plainly("attributes.frontchannel\\.logout\\.url"),
+        "standardTokenExchangeEnabled": flag("attributes.standard\\.token\\.exchange\\.enabled"),
     }
     constant = {"protocol": "openid-connect"}
+    supported = frozenset({*fields, "accessType", "realmId"})
     defaults = {
-        "enabled": True,
-        "standardFlowEnabled": False,
-        "implicitFlowEnabled": False,
-        "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": False,
-        "fullScopeAllowed": True,
+        "alwaysDisplayInConsole": False,
+        "backchannelLogoutSessionRequired": True,
         "clientAuthenticatorType": "client-secret",
+        "enabled": True,
+        "fullScopeAllowed": True,
+        "import": False,
         "oauth2DeviceAuthorizationGrantEnabled": False,
         "useRefreshTokens": True,
+        "useRefreshTokensClientCredentials": False,
     }
-    unordered = frozenset({"validRedirectUris", "webOrigins", "validPostLogoutRedirectUris"})
-    computed = frozenset({"clientSecret", "resourceServerId", "serviceAccountUserId", "name", "rootUrl", "baseUrl",
-                          "webOrigins", "validRedirectUris"})  # fmt: skip
+    sets = frozenset({"validRedirectUris", "validPostLogoutRedirectUris", "webOrigins"})
+    computed = frozenset(
+        {
+            "accessTokenLifespan", "adminUrl", "baseUrl", "clientSecret", "clientSessionIdleTimeout",
+            "clientSessionMaxLifespan", "consentRequired", "description", "directAccessGrantsEnabled",
+            "frontchannelLogoutEnabled", "implicitFlowEnabled", "name", "rootUrl", "serviceAccountUserId",
+            "serviceAccountsEnabled", "standardFlowEnabled", "validPostLogoutRedirectUris", "validRedirectUris",
+            "webOrigins",
+        }
+    )  # fmt: skip
+    recomputed = {"serviceAccountsEnabled": frozenset({"serviceAccountUserId"})}
+
+    def problems(self, inputs: Plain) -> Iterator[tuple[str, str]]:
+        access, flows = inputs["accessType"], any(inputs.get(flow) for flow in _FLOWS)
+        if "clientId" not in inputs:
+            yield "clientId", "is required"
+        if isinstance(access, str) and access not in _ACCESS:
+            yield "accessType", f"must be one of {', '.join(_ACCESS)}"
+        if inputs.get("serviceAccountsEnabled") and access in ("PUBLIC", "BEARER-ONLY"):
+            yield "serviceAccountsEnabled", f"needs accessType CONFIDENTIAL, not {access}"
+        if inputs.get("validRedirectUris") and not flows:
+            yield "validRedirectUris", "needs standardFlowEnabled or implicitFlowEnabled"
+        if inputs.get("webOrigins") and not flows and not inputs.get("directAccessGrantsEnabled"):
+            yield "webOrigins", "needs standardFlowEnabled, implicitFlowEnabled or directAccessGrantsEnabled"
 
     def collection(self, values: Plain) -> str:
         return f"/{values['realmId']}/clients"
 
+    def find(self, inputs: Plain, call: Call) -> str | None:
+        found = self.admin.get(self.collection(inputs), call, clientId=inputs["clientId"])
+        return str(found[0]["id"]) if found else None
+
     def body(self, inputs: Plain) -> dict[str, Any]:
         return {**super().body(inputs), **_ACCESS[inputs["accessType"]]}
 
-    def state(self, body: Any, known: Plain) -> Plain:
+    def state(self, body: Mapping[str, Any], known: Plain) -> Plain:
         access = "PUBLIC" if body.get("publicClient") else "BEARER-ONLY" if body.get("bearerOnly") else "CONFIDENTIAL"
         return {**super().state(body, known), "accessType": access}
 
-    def outputs(self, resource_id: str, inputs: Plain) -> Plain:
-        if not inputs.get("serviceAccountsEnabled"):
-            return {}
-        account = self.admin.get(f"{self.item(resource_id, inputs)}/service-account-user")
+    def outputs(self, resource_id: str, values: Plain, call: Call) -> Plain:
+        if not values.get("serviceAccountsEnabled"):
+            return {"serviceAccountUserId": ""}
+        account = self.admin.get(f"{self.item(resource_id, values)}/service-account-user", call)
         return {"serviceAccountUserId": account["id"]}
 
 
@@ -80,167 +122,113 @@ class ClientScopeType(TableType):
     """``keycloak:openid/clientScope:ClientScope``."""
 
     token = "keycloak:openid/clientScope:ClientScope"  # noqa: S105 - a type token
-    fields = {
-        "name": text("name"),
-        "description": text("description"),
-        "consentScreenText": text("attributes.consent\\.screen\\.text"),
+    fields: ClassVar[Mapping[str, Field]] = {
+        "name": plainly("name"),
+        "description": plainly("description"),
+        "consentScreenText": plainly("attributes.consent\\.screen\\.text"),
         "includeInTokenScope": flag("attributes.include\\.in\\.token\\.scope"),
         "guiOrder": number("attributes.gui\\.order"),
     }
     constant = {"protocol": "openid-connect"}
+    supported = frozenset({*fields, "realmId"})
+    autonamed = True
     defaults = {"includeInTokenScope": True}
 
     def collection(self, values: Plain) -> str:
         return f"/{values['realmId']}/client-scopes"
 
+    def body(self, inputs: Plain) -> dict[str, Any]:
+        body = super().body(inputs)
+        shown = "true" if inputs.get("consentScreenText") else "false"
+        return {**body, "attributes": {**body.get("attributes", {}), "display.on.consent.screen": shown}}
 
-class MapperType(TableType):
-    """What all protocol mappers have in common; they belong to a client or to a client scope."""
-
-    mapper: str
-    own: dict[str, Field]
-
-    @property
-    def fields(self) -> dict[str, Field]:  # type: ignore[override]  # common fields and a type's own
-        """Common fields and the type's own."""
-        return {"name": text("name"), **self.own}
-
-    @property
-    def constant(self) -> dict[str, Any]:  # type: ignore[override]  # holds the type's own mapper
-        """The mapper's kind."""
-        return {"protocol": "openid-connect", "protocolMapper": self.mapper}
-
-    def collection(self, values: Plain) -> str:
-        owner = f"clients/{values['clientId']}" if "clientId" in values else f"client-scopes/{values['clientScopeId']}"
-        return f"/{values['realmId']}/{owner}/protocol-mappers/models"
-
-    def update(self, resource_id: str, old: Plain, new: Plain, deadline: float) -> Plain:
-        self.admin.put(self.item(resource_id, new), {"id": resource_id, **self.body(new)})
-        return {}
-
-    def located(self, resource_id: str, state: Plain) -> tuple[Plain, str]:
-        if state:
-            return state, resource_id
-        realm, kind, owner, mapper = resource_id.split("/")  # as the official plugin imports: realm/client/ID/ID
-        return {"realmId": realm, "clientId" if kind == "client" else "clientScopeId": owner}, mapper
-
-
-_IN_TOKENS = {
-    "addToAccessToken": flag("config.access\\.token\\.claim"),
-    "addToIdToken": flag("config.id\\.token\\.claim"),
-}
-_IN_USERINFO = {"addToUserinfo": flag("config.userinfo\\.token\\.claim")}
-_CLAIM = {
-    "claimName": text("config.claim\\.name"),
-    "claimValueType": text("config.jsonType\\.label"),
-}
-_EVERYWHERE = {"addToAccessToken": True, "addToIdToken": True, "addToUserinfo": True}
-
-
-class AudienceMapperType(MapperType):
-    """``keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper``."""
-
-    token = "keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper"  # noqa: S105 - a type token
-    mapper = "oidc-audience-mapper"
-    own = {
-        **_IN_TOKENS,
-        "includedClientAudience": text("config.included\\.client\\.audience"),
-        "includedCustomAudience": text("config.included\\.custom\\.audience"),
-    }
-    defaults = {"addToAccessToken": True, "addToIdToken": True}
-
-
-class GroupMapperType(MapperType):
-    """``keycloak:openid/groupMembershipProtocolMapper:GroupMembershipProtocolMapper``."""
-
-    token = "keycloak:openid/groupMembershipProtocolMapper:GroupMembershipProtocolMapper"  # noqa: S105 - a type token
-    mapper = "oidc-group-membership-mapper"
-    own = {**_IN_TOKENS, **_IN_USERINFO, "claimName": _CLAIM["claimName"], "fullPath": flag("config.full\\.path")}
-    defaults = {**_EVERYWHERE, "fullPath": True}
-
-
-class RealmRoleMapperType(MapperType):
-    """``keycloak:openid/userRealmRoleProtocolMapper:UserRealmRoleProtocolMapper``."""
-
-    token = "keycloak:openid/userRealmRoleProtocolMapper:UserRealmRoleProtocolMapper"  # noqa: S105 - a type token
-    mapper = "oidc-usermodel-realm-role-mapper"
-    own = {
-        **_IN_TOKENS,
-        **_IN_USERINFO,
-        **_CLAIM,
-        "multivalued": flag("config.multivalued"),
-        "realmRolePrefix": text("config.usermodel\\.realmRoleMapping\\.rolePrefix"),
-    }
-    defaults = {**_EVERYWHERE, "claimValueType": "String", "multivalued": False}
+    def find(self, inputs: Plain, call: Call) -> str | None:
+        found = self.admin.get(self.collection(inputs), call)
+        return next((str(scope["id"]) for scope in found if scope["name"] == inputs["name"]), None)
 
 
 class DefaultScopesType(ResourceType):
     """``keycloak:openid/clientDefaultScopes:ClientDefaultScopes``: exactly these; its id is ``realm/client``."""
 
     token = "keycloak:openid/clientDefaultScopes:ClientDefaultScopes"  # noqa: S105 - a type token
-    unordered = frozenset({"defaultScopes"})
+    supported = frozenset({"clientId", "defaultScopes", "realmId"})
+    sets = frozenset({"defaultScopes"})
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
 
-    def create(self, inputs: Plain, deadline: float) -> tuple[str, Plain]:
-        self._set(inputs["realmId"], inputs["clientId"], set(inputs["defaultScopes"]))
+    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
+        self._set(inputs, set(inputs["defaultScopes"]), call)
         return f"{inputs['realmId']}/{inputs['clientId']}", {}
 
-    def read(self, resource_id: str, state: Plain) -> Plain:
-        realm, client = resource_id.split("/", 1)
-        return {"realmId": realm, "clientId": client, "defaultScopes": sorted(self._held(realm, client))}
+    def read(self, resource_id: str, state: Plain, call: Call) -> tuple[str, Plain]:
+        realm, _, client = resource_id.partition("/")
+        if not client:
+            raise PluginError(f"'{resource_id}' is no import id for this type: it is REALM/CLIENT_ID")
+        held = self._held(f"/{realm}/clients/{client}", call)
+        return resource_id, {"realmId": realm, "clientId": client, "defaultScopes": sorted(held)}
 
-    def update(self, resource_id: str, old: Plain, new: Plain, deadline: float) -> Plain:
-        self._set(new["realmId"], new["clientId"], set(new["defaultScopes"]))
+    def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
+        self._set(new, set(new["defaultScopes"]), call)
         return {}
 
-    def delete(self, resource_id: str, state: Plain, deadline: float) -> None:
-        self._set(state["realmId"], state["clientId"], set())
+    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
+        client = f"/{state['realmId']}/clients/{state['clientId']}"
+        held = self._held(client, call)
+        for name in sorted(held.keys() & set(state["defaultScopes"])):
+            self._admin.delete(f"{client}/default-client-scopes/{held[name]}", call)
 
-    def _held(self, realm: str, client: str) -> dict[str, str]:
-        return {s["name"]: s["id"] for s in self._admin.get(f"/{realm}/clients/{client}/default-client-scopes")}
+    def _held(self, client: str, call: Call) -> dict[str, str]:
+        return {scope["name"]: scope["id"] for scope in self._admin.get(f"{client}/default-client-scopes", call)}
 
-    def _set(self, realm: str, client: str, wanted: set[str]) -> None:
-        held = self._held(realm, client)
-        known = {scope["name"]: scope["id"] for scope in self._admin.get(f"/{realm}/client-scopes")}
-        missing = wanted - known.keys()
-        if missing:
-            raise GoneError(f"realm '{realm}' has no client scope: {', '.join(sorted(missing))}")
+    def _set(self, inputs: Plain, wanted: set[str], call: Call) -> None:
+        client = f"/{inputs['realmId']}/clients/{inputs['clientId']}"
+        held = self._held(client, call)
+        known = {scope["name"]: scope["id"] for scope in self._admin.get(f"/{inputs['realmId']}/client-scopes", call)}
+        if missing := sorted(wanted - known.keys()):
+            raise PluginError(f"realm '{inputs['realmId']}' has no client scope {', '.join(missing)}")
         for name in sorted(held.keys() - wanted):
-            self._admin.delete(f"/{realm}/clients/{client}/default-client-scopes/{held[name]}")
+            self._admin.delete(f"{client}/default-client-scopes/{held[name]}", call)
         for name in sorted(wanted - held.keys()):
             # A scope is default or optional, not both.
-            self._admin.delete(f"/{realm}/clients/{client}/optional-client-scopes/{known[name]}")
-            self._admin.put(f"/{realm}/clients/{client}/default-client-scopes/{known[name]}")
+            self._admin.delete(f"{client}/optional-client-scopes/{known[name]}", call)
+            self._admin.put(f"{client}/default-client-scopes/{known[name]}", None, call)
 
 
 class ServiceAccountRoleType(ResourceType):
     """``keycloak:openid/clientServiceAccountRealmRole:ClientServiceAccountRealmRole``; its id is ``user/role``."""
 
     token = "keycloak:openid/clientServiceAccountRealmRole:ClientServiceAccountRealmRole"  # noqa: S105 - a type token
+    supported = frozenset({"realmId", "role", "serviceAccountUserId"})
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
 
-    def create(self, inputs: Plain, deadline: float) -> tuple[str, Plain]:
-        role = self._admin.get(f"/{inputs['realmId']}/roles/{inputs['role']}")
-        self._admin.post(self._path(inputs), [role])
+    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
+        role = self._admin.get(f"/{inputs['realmId']}/roles/{segment(inputs['role'])}", call)
+        self._admin.post(_mappings(inputs), [role], call)
         return f"{inputs['serviceAccountUserId']}/{role['id']}", {}
 
-    def read(self, resource_id: str, state: Plain) -> Plain:
-        role_id = resource_id.rsplit("/", 1)[-1]
-        for role in self._admin.get(self._path(state)):
+    def read(self, resource_id: str, state: Plain, call: Call) -> tuple[str, Plain]:
+        *place, user, role_id = resource_id.split("/")
+        if not state:
+            if len(place) != 1:
+                raise PluginError(
+                    f"'{resource_id}' is no import id for this type: it is REALM/SERVICE_ACCOUNT_USER_ID/ROLE_ID"
+                )
+            state = {"realmId": place[0], "serviceAccountUserId": user}
+        for role in self._admin.get(_mappings(state), call):
             if role["id"] == role_id:
-                return {**state, "role": role["name"]}
+                return f"{user}/{role_id}", {**state, "role": role["name"]}
         raise GoneError("the service account does not have this role")
 
-    def update(self, resource_id: str, old: Plain, new: Plain, deadline: float) -> Plain:
-        return {}
+    def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
+        return {}  # by the schema every change is a replacement
 
-    def delete(self, resource_id: str, state: Plain, deadline: float) -> None:
-        role = self._admin.get(f"/{state['realmId']}/roles/{state['role']}")
-        self._admin.delete(self._path(state), [role])
+    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
+        role = self._admin.get(f"/{state['realmId']}/roles/{segment(state['role'])}", call)
+        self._admin.delete(_mappings(state), call, [role])
 
-    def _path(self, values: Plain) -> str:
-        return f"/{values['realmId']}/users/{values['serviceAccountUserId']}/role-mappings/realm"
+
+def _mappings(values: Plain) -> str:
+    return f"/{values['realmId']}/users/{values['serviceAccountUserId']}/role-mappings/realm"

@@ -1,0 +1,67 @@
+"""Whether declared inputs and known state mean the same: what decides between no change, update and replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.plugins.standins.durations import nanoseconds
+from infra.plugins.standins.kinds import ResourceType
+from infra.plugins.standins.values import Plain, blank, is_unknown
+
+
+def differences(kind: ResourceType, old: Plain, new: Plain) -> list[str]:
+    """Names of the inputs that are not as the state has them, sorted."""
+    changed = {key for key, value in new.items() if not same(kind, key, value, old.get(key))}
+    removed = {
+        key
+        for key, value in old.items()
+        if key in kind.supported and key not in new and key not in kind.computed and not blank(value)
+    }
+    return sorted((changed | removed) - kind.create_only)
+
+
+def same(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
+    """Whether ``new`` (declared) asks for nothing but ``old`` (known), both at ``path``."""
+    if is_unknown(new):
+        return False
+    if blank(new) and blank(old):
+        return True
+    if isinstance(new, Mapping) or isinstance(old, Mapping):
+        return _same_objects(kind, path, new or {}, old or {})
+    if isinstance(new, list) or isinstance(old, list):
+        return _same_lists(kind, path, new or [], old or [])
+    if path in kind.durations:
+        return _same_durations(new, old)
+    return bool(new == old)
+
+
+def _same_objects(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
+    if not isinstance(new, Mapping) or not isinstance(old, Mapping):
+        return False
+    return all(
+        same(kind, f"{path}.{key}", new.get(key), old.get(key))
+        for key in new.keys() | old.keys()
+        if key in new or f"{path}.{key}" not in kind.computed
+    )
+
+
+def _same_lists(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
+    if not isinstance(new, list) or not isinstance(old, list) or len(new) != len(old):
+        return False
+    if path not in kind.sets:
+        return all(same(kind, path, one, other) for one, other in zip(new, old, strict=True))
+    left = list(old)
+    for one in new:
+        match = next((index for index, other in enumerate(left) if same(kind, path, one, other)), None)
+        if match is None:
+            return False
+        del left[match]
+    return True
+
+
+def _same_durations(new: Any, old: Any) -> bool:
+    try:
+        return nanoseconds(str(new or "0s")) == nanoseconds(str(old or "0s"))
+    except ValueError:
+        return bool(new == old)

@@ -1,0 +1,545 @@
+"""The stand-in for pulumi-docker, driven by the real engine, on the real daemon."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Any
+
+import docker
+import pulumi
+import pulumi_docker
+import pytest
+from pulumi import automation
+
+from tests.engine.plugins.conftest import LABEL, Deployer
+
+HEALTHY = pulumi_docker.ContainerHealthcheckArgs(tests=["CMD", "true"], interval="1s", timeout="5s", retries=3)
+IN_ITS_PLACE = pulumi.ResourceOptions(delete_before_replace=True)
+
+
+def labels(stack: str) -> list[pulumi_docker.ContainerLabelArgs]:
+    return [pulumi_docker.ContainerLabelArgs(label=LABEL, value=stack)]
+
+
+def sleeper(name: str, image: str, **arguments: Any) -> dict[str, Any]:
+    """A container that runs, and ends at once when it is told to."""
+    return {
+        "name": name,
+        "image": image,
+        "entrypoints": ["sleep"],
+        "command": ["3600"],
+        "init": True,
+        "labels": labels(name),
+        "destroy_grace_seconds": 1,
+        "network_mode": "none",
+        **arguments,
+    }
+
+
+class Everything:
+    """A program with all that the stack's own containers use; its settings can be changed between runs."""
+
+    def __init__(self, name: str, image: str) -> None:
+        self.name = name
+        self.image = image
+        self.memory = 64
+        self.env = "A=1"
+
+    def __call__(self) -> None:
+        network = pulumi_docker.Network(
+            "network",
+            name=f"{self.name}-net",
+            internal=True,
+            labels=[pulumi_docker.NetworkLabelArgs(label=LABEL, value=self.name)],
+        )
+        volume = pulumi_docker.Volume(
+            "volume",
+            name=f"{self.name}-data",
+            driver="local",
+            driver_opts={"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=61002,gid=61002,mode=0700"},
+            labels=[pulumi_docker.VolumeLabelArgs(label=LABEL, value=self.name)],
+        )
+        container = pulumi_docker.Container(
+            "container",
+            **sleeper(
+                f"{self.name}-one",
+                self.image,
+                labels=labels(self.name),
+                envs=[self.env, "B=2"],
+                user="61002:61002",
+                hostname="one",
+                working_dir="/tmp",
+                memory=self.memory,
+                memory_swap=self.memory,
+                cpus="0.5",
+                restart="unless-stopped",
+                read_only=True,
+                capabilities=pulumi_docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+                security_opts=["no-new-privileges:true"],
+                tmpfs={"/tmp": "size=1m,mode=1777"},
+                mounts=[
+                    pulumi_docker.ContainerMountArgs(type="volume", source=volume.name, target="/data"),
+                    pulumi_docker.ContainerMountArgs(type="bind", source="/etc/hosts", target="/h", read_only=True),
+                ],
+                network_mode="bridge",
+                networks_advanced=[
+                    pulumi_docker.ContainerNetworksAdvancedArgs(name=network.name, aliases=["one", "first"])
+                ],
+                ports=[
+                    pulumi_docker.ContainerPortArgs(internal=8081, ip="127.0.0.1"),
+                    pulumi_docker.ContainerPortArgs(internal=8080, ip="127.0.0.1"),
+                ],
+                healthcheck=pulumi_docker.ContainerHealthcheckArgs(
+                    tests=["CMD", "true"], interval="1s", timeout="5s", start_period="120s", retries=5
+                ),
+                wait=True,
+                wait_timeout=30,
+                stop_timeout=3,
+                stop_signal="SIGTERM",
+                log_driver="json-file",
+                log_opts={"max-size": "1m", "max-file": "2"},
+                sysctls={"net.ipv4.ip_unprivileged_port_start": "0"},
+                dns=["127.0.0.1"],
+            ),
+            opts=IN_ITS_PLACE,
+        )
+        pulumi.export("id", container.id)
+
+
+def test_a_whole_life(deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient) -> None:
+    program = Everything(unique, image)
+    stack = deploy(program)
+
+    assert stack.preview() == {"create": 4}
+    assert stack.up() == {"create": 4}
+    found = daemon.api.inspect_container(f"{unique}-one")
+    assert found["State"]["Health"]["Status"] == "healthy"
+    assert found["HostConfig"]["ReadonlyRootfs"] is True
+    assert found["HostConfig"]["NanoCpus"] == 500_000_000
+    assert list(found["NetworkSettings"]["Networks"]) == [f"{unique}-net"]
+    assert {"one", "first"} <= set(found["NetworkSettings"]["Networks"][f"{unique}-net"]["Aliases"])
+    assert daemon.api.inspect_network(f"{unique}-net")["Internal"] is True
+
+    assert stack.preview() == {}
+    assert stack.preview(refresh=True) == {}
+    stack.stack.refresh(show_secrets=False)
+    assert stack.preview(refresh=True) == {}
+
+    program.memory = 96
+    assert stack.preview() == {"update": 1}
+    assert stack.changed["container"] == ["memory", "memorySwap"]
+    assert stack.up() == {"update": 1}
+    assert daemon.api.inspect_container(f"{unique}-one")["Id"] == found["Id"]
+    assert daemon.api.inspect_container(f"{unique}-one")["HostConfig"]["Memory"] == 96 * 1024**2
+
+    program.env = "A=2"
+    assert stack.up() == {"replace": 1}
+    replaced = daemon.api.inspect_container(f"{unique}-one")
+    assert replaced["Id"] != found["Id"]
+    assert "A=2" in replaced["Config"]["Env"]
+    assert stack.preview(refresh=True) == {}
+
+    assert stack.destroy() == {"delete": 4}
+    assert daemon.containers.list(all=True, filters={"name": unique}) == []
+    assert daemon.networks.list(names=[f"{unique}-net"]) == []
+    assert daemon.volumes.list(filters={"name": unique}) == []
+
+
+def test_what_was_changed_by_hand_is_found_and_put_right(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    stack = deploy(Everything(unique, image))
+    stack.up()
+    name = f"{unique}-one"
+
+    daemon.api.update_container(name, mem_limit=80 * 1024**2, memswap_limit=80 * 1024**2)
+    assert stack.preview(refresh=True) == {"update": 1}
+    daemon.api.stop(name, timeout=0)
+    assert stack.preview(refresh=True) == {"update": 1}
+    assert stack.up(refresh=True)["update"] == 1
+    found = daemon.api.inspect_container(name)
+    assert (found["State"]["Running"], found["HostConfig"]["Memory"]) == (True, 64 * 1024**2)
+
+    daemon.api.remove_container(name, force=True)
+    assert stack.preview(refresh=True) == {"create": 1}
+    assert stack.up(refresh=True)["create"] == 1
+    assert stack.preview(refresh=True) == {}
+
+
+def test_files_are_uploaded_below_a_mount_of_a_read_only_container(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    def program() -> None:
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique,
+                image,
+                user="61002:61002",
+                read_only=True,
+                mounts=[pulumi_docker.ContainerMountArgs(type="volume", target="/etc/praxis")],
+                uploads=[
+                    pulumi_docker.ContainerUploadArgs(file="/etc/praxis/a.json", content="{}", permissions="0444"),
+                    pulumi_docker.ContainerUploadArgs(file="/etc/praxis/sub/b", content_base64="AAEC"),
+                ],
+            ),
+        )
+
+    stack = deploy(program)
+    stack.up()
+    files = {}
+    archive = b"".join(daemon.api.get_archive(unique, "/etc/praxis")[0])
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is not None:
+                files[member.name] = (member.uid, member.gid, oct(member.mode & 0o777), content.read())
+    assert files == {
+        "praxis/a.json": (0, 0, "0o444", b"{}"),
+        "praxis/sub/b": (0, 0, "0o644", b"\x00\x01\x02"),
+    }
+    assert stack.preview(refresh=True) == {}
+    mounted = {mount["Name"] for mount in daemon.api.inspect_container(unique)["Mounts"]}
+    stack.destroy()
+    left = daemon.api.volumes()["Volumes"] or []
+    assert mounted.isdisjoint(volume["Name"] for volume in left)
+
+
+def test_one_that_is_not_healthy_says_why_and_leaves_nothing(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    command = ["echo the log; sleep 3600"]
+    check = "echo the reason; false"
+
+    def program() -> None:
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique,
+                image,
+                entrypoints=["sh", "-c"],
+                command=command,
+                healthcheck=pulumi_docker.ContainerHealthcheckArgs(
+                    tests=["CMD-SHELL", check], interval="1s", timeout="2s", retries=1
+                ),
+                wait=True,
+                wait_timeout=3,
+            ),
+        )
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    for word in ("create one: not healthy after 3 s", "the reason", "the log"):
+        assert word in stack.said
+    assert "Traceback" not in stack.said
+    assert "File " not in stack.said
+    assert daemon.containers.list(all=True, filters={"name": unique}) == []
+
+    check = "true"
+    assert stack.up() == {"create": 1}
+    assert stack.preview() == {}
+
+
+def test_one_that_ends_before_it_is_healthy_is_not_waited_for(deploy: Deployer, unique: str, image: str) -> None:
+    def program() -> None:
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique, image, entrypoints=["sh", "-c"], command=["echo no; exit 3"], wait=True, healthcheck=HEALTHY
+            ),
+        )
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert "it ended before it was healthy (state exited, exit code 3" in stack.said
+
+
+def test_a_failure_half_way_keeps_what_was_made_and_the_next_run_goes_on(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    wanted = "there-is-no-such-image:0"
+
+    def program() -> None:
+        volume = pulumi_docker.Volume("volume", name=unique)
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique,
+                wanted,
+                mounts=[pulumi_docker.ContainerMountArgs(type="volume", source=volume.name, target="/data")],
+            ),
+        )
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert "image 'there-is-no-such-image:0' is not on the daemon and cannot be pulled" in stack.said
+    assert [volume.name for volume in daemon.volumes.list(filters={"name": unique})] == [unique]
+
+    wanted = image
+    assert stack.up() == {"create": 1}
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    def program() -> None:
+        first = pulumi_docker.Container(
+            "first",
+            **sleeper(
+                f"{unique}-1", image, network_mode="bridge", ports=[pulumi_docker.ContainerPortArgs(internal=80)]
+            ),
+        )
+        pulumi_docker.Container(
+            "second",
+            **sleeper(
+                f"{unique}-2",
+                image,
+                network_mode="bridge",
+                ports=[pulumi_docker.ContainerPortArgs(internal=80, external=first.ports[0].external)],
+            ),
+        )
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert "port is already allocated; another container or program has that port" in stack.said
+    assert daemon.containers.list(all=True, filters={"name": f"{unique}-2"}) == []
+
+
+@pytest.mark.parametrize("kind", ["container", "network", "volume"])
+def test_what_is_somebody_else_s_is_not_touched(
+    kind: str, deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    def program() -> None:
+        if kind == "container":
+            pulumi_docker.Container("one", **sleeper(unique, image))
+        elif kind == "network":
+            mine = [pulumi_docker.NetworkLabelArgs(label=LABEL, value=unique)]
+            pulumi_docker.Network("one", name=unique, labels=mine)
+        else:
+            pulumi_docker.Volume("one", name=unique, labels=[pulumi_docker.VolumeLabelArgs(label=LABEL, value=unique)])
+
+    foreign = {LABEL: "another"}
+    if kind == "container":
+        daemon.containers.create(image, name=unique, labels=foreign)
+    else:
+        getattr(daemon, f"{kind}s").create(unique, labels=foreign)
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert f"a {kind} '{unique}' that is not ours exists; remove it" in stack.said
+    left = getattr(daemon, f"{kind}s").get(unique)
+    left.remove()
+
+    assert stack.up() == {"create": 1}
+
+
+def test_what_a_run_that_was_cut_off_left_is_taken_over(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    ours = {LABEL: unique}
+    daemon.networks.create(f"{unique}-net", labels=ours, internal=True)
+    daemon.volumes.create(f"{unique}-data", labels=ours)
+    old = daemon.containers.create(image, name=f"{unique}-one", labels=ours)
+
+    def program() -> None:
+        pulumi_docker.Network(
+            "network",
+            name=f"{unique}-net",
+            internal=True,
+            labels=[pulumi_docker.NetworkLabelArgs(label=LABEL, value=unique)],
+        )
+        pulumi_docker.Volume(
+            "volume", name=f"{unique}-data", labels=[pulumi_docker.VolumeLabelArgs(label=LABEL, value=unique)]
+        )
+        pulumi_docker.Container("container", **sleeper(f"{unique}-one", image, labels=labels(unique)))
+
+    stack = deploy(program)
+    assert stack.up() == {"create": 3 + 1}
+    assert daemon.containers.get(f"{unique}-one").id != old.id
+    assert stack.preview(refresh=True) == {}
+
+
+def test_a_left_over_with_other_settings_is_not_taken_over(
+    deploy: Deployer, unique: str, daemon: docker.DockerClient
+) -> None:
+    daemon.networks.create(unique, labels={LABEL: unique})  # with a way out, where none is wanted
+
+    def program() -> None:
+        mine = [pulumi_docker.NetworkLabelArgs(label=LABEL, value=unique)]
+        pulumi_docker.Network("one", name=unique, internal=True, labels=mine)
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert f"a network '{unique}' exists, with other settings (internal)" in stack.said
+
+
+def test_what_exists_is_imported(deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient) -> None:
+    network = daemon.networks.create(f"{unique}-net", labels={LABEL: unique}, internal=True)
+    daemon.volumes.create(f"{unique}-data", labels={LABEL: unique})
+    container = daemon.containers.run(
+        image,
+        ["3600"],
+        entrypoint="sleep",
+        name=f"{unique}-one",
+        labels={LABEL: unique},
+        environment={"A": "1"},
+        init=True,
+        network=f"{unique}-net",
+        detach=True,
+    )
+
+    def program() -> None:
+        pulumi_docker.Network(
+            "network",
+            name=f"{unique}-net",
+            internal=True,
+            labels=[pulumi_docker.NetworkLabelArgs(label=LABEL, value=unique)],
+            opts=pulumi.ResourceOptions(import_=network.id),
+        )
+        pulumi_docker.Volume(
+            "volume",
+            name=f"{unique}-data",
+            labels=[pulumi_docker.VolumeLabelArgs(label=LABEL, value=unique)],
+            opts=pulumi.ResourceOptions(import_=f"{unique}-data"),
+        )
+        pulumi_docker.Container(
+            "container",
+            name=f"{unique}-one",
+            image=image,
+            entrypoints=["sleep"],
+            command=["3600"],
+            envs=["A=1"],
+            labels=labels(unique),
+            network_mode=f"{unique}-net",
+            networks_advanced=[pulumi_docker.ContainerNetworksAdvancedArgs(name=f"{unique}-net")],
+            init=True,
+            opts=pulumi.ResourceOptions(import_=container.id),
+        )
+
+    stack = deploy(program)
+    assert stack.up() == {"create": 1, "import": 3}
+    assert stack.preview(refresh=True) == {}
+    assert daemon.containers.get(f"{unique}-one").id == container.id
+
+
+def test_secrets_are_not_in_the_plain_state(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    canary = f"canary-{unique}"
+
+    def program() -> None:
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique,
+                image,
+                envs=[pulumi.Output.secret(f"TOKEN={canary}")],
+                uploads=[pulumi_docker.ContainerUploadArgs(file="/key", content=pulumi.Output.secret(canary))],
+            ),
+        )
+
+    stack = deploy(program)
+    stack.preview(diff=True)
+    assert canary not in stack.said
+    stack.up(diff=True)
+    assert canary not in stack.said + stack.plain_state()
+    assert f"TOKEN={canary}" in daemon.api.inspect_container(unique)["Config"]["Env"]
+    stack.stack.refresh(show_secrets=False)
+    assert canary not in stack.plain_state()
+    assert stack.preview() == {}
+
+
+def test_a_local_image_is_found_by_name_and_kept(deploy: Deployer, unique: str, image: str) -> None:
+    name = docker.from_env().images.get(image).tags[0]
+
+    def program() -> None:
+        found = pulumi_docker.RemoteImage("image", name=name, keep_locally=True)
+        pulumi.export("id", found.image_id)
+
+    stack = deploy(program)
+    assert stack.up() == {"create": 2}
+    assert stack.stack.outputs()["id"].value == image
+    assert stack.preview(refresh=True) == {}
+    stack.destroy()
+    assert docker.from_env().images.get(name).id == image
+
+
+def test_one_that_is_attended_runs_to_its_end(deploy: Deployer, unique: str, image: str) -> None:
+    def program() -> None:
+        ran = pulumi_docker.Container(
+            "job",
+            **sleeper(
+                unique,
+                image,
+                entrypoints=["sh", "-c"],
+                command=["echo done; exit 4"],
+                attach=True,
+                logs=True,
+                must_run=False,
+            ),
+        )
+        pulumi.export("log", ran.container_logs)
+        pulumi.export("code", ran.exit_code)
+
+    stack = deploy(program)
+    stack.up()
+    outputs = stack.stack.outputs()
+    assert (outputs["log"].value.strip(), outputs["code"].value) == ("done", 4)
+    assert stack.preview(refresh=True) == {}
+
+
+def test_what_docker_cannot_change_in_place_is_not_claimed(deploy: Deployer, unique: str, image: str) -> None:
+    interval, options = "1s", pulumi.ResourceOptions()
+
+    def program() -> None:
+        check = pulumi_docker.ContainerHealthcheckArgs(tests=["CMD", "true"], interval=interval)
+        pulumi_docker.Container("one", **sleeper(unique, image, healthcheck=check), opts=options)
+
+    stack = deploy(program)
+    stack.up()
+    interval = "2s"
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert "Docker cannot change healthcheck of a container that exists; set replace_on_changes" in stack.said
+
+    options = pulumi.ResourceOptions(replace_on_changes=["healthcheck"], delete_before_replace=True)
+    assert stack.up() == {"replace": 1}
+    assert stack.preview(refresh=True) == {}
+
+
+def test_bad_inputs_are_named_before_anything_is_made(deploy: Deployer, unique: str, image: str) -> None:
+    class Raw(pulumi.CustomResource):
+        """Without the SDK's own checks."""
+
+        def __init__(self, name: str, properties: dict[str, Any]) -> None:
+            super().__init__("docker:index/container:Container", name, properties, opts=VERSION)
+
+    def program() -> None:
+        Raw("one", {"name": unique, "image": image, "memmory": 64, "restart": 5, "gpus": "all"})
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.preview()
+    for words in ("memmory", "did you mean 'memory'?", "restart", "must be a text", "gpus", "is not supported"):
+        assert words in stack.said
+
+
+VERSION = pulumi.ResourceOptions(version="5.1.0")
+
+
+def test_a_daemon_that_is_not_there_is_said_so(deploy: Deployer, unique: str) -> None:
+    def program() -> None:
+        provider = pulumi_docker.Provider("nowhere", host="unix:///nowhere/docker.sock")
+        pulumi_docker.Network("one", name=unique, opts=pulumi.ResourceOptions(provider=provider))
+
+    stack = deploy(program)
+    with pytest.raises(automation.CommandError):
+        stack.up()
+    assert "the Docker daemon cannot be reached at unix:///nowhere/docker.sock" in stack.said
+    assert "Traceback" not in stack.said
