@@ -170,13 +170,13 @@ class Realm(pulumi.ComponentResource):
                 ),
             )
 
-    def _scopes(self, name: str, client: keycloak.openid.Client) -> None:
+    def _scopes(self, name: str, client: keycloak.openid.Client, *more: str) -> None:
         keycloak.openid.ClientDefaultScopes(
             f"{self._name}-scopes-{name}",
             realm_id=self._id,
             client_id=client.id,
             # Names, not ids: Keycloak refuses a scope that does not exist, so ours has to be made first.
-            default_scopes=list(SCOPES),
+            default_scopes=sorted([*SCOPES, *more]),
             opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=[self._scope])),
         )
 
@@ -219,7 +219,8 @@ class Realm(pulumi.ComponentResource):
             service_accounts_enabled=True,
             opts=self._opts,
         )
-        self._scopes(f"agent-{name}", client)
+        # Keycloak gives every client with a service account this scope, again at each update of the client.
+        self._scopes(f"agent-{name}", client, "service_account")
         keycloak.openid.ClientServiceAccountRealmRole(
             f"{self._name}-agent-{name}-role",
             realm_id=self._id,
