@@ -36,6 +36,11 @@ def is_unknown(value: Any) -> bool:
     return isinstance(value, str) and value == UNKNOWN
 
 
+def known(value: Any, otherwise: Any) -> Any:
+    """The value, or ``otherwise`` if there is none or it is not known yet."""
+    return otherwise if value is None or is_unknown(value) else value
+
+
 def blank(value: Any) -> bool:
     """Whether a value says as much as none at all: providers of this kind do not tell the two apart."""
     if isinstance(value, Mapping):

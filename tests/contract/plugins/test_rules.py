@@ -234,6 +234,18 @@ def test_a_preview_knows_what_it_is_given_and_nothing_else(token: str) -> None:
     )
 
 
+@anything
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_any_input_may_be_unknown_in_a_preview(token: str, data: st.DataObject) -> None:
+    values = data.draw(inputs_of(token))
+    for name in values:
+        inputs = checked(token, {**values, name: UNKNOWN})
+        assert plain(inputs)[name] == UNKNOWN
+        answer = diff(token, checked(token, values), inputs)
+        assert answer.diffs == ([] if name in TYPES[token].served[token].create_only else [name])
+
+
 def test_the_state_of_the_official_plugin_is_no_change() -> None:
     """Zero values, computed ones, other spellings: as the official plugin stores what this program declares."""
     token = "docker:index/container:Container"

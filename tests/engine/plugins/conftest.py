@@ -31,9 +31,12 @@ def daemon() -> docker.DockerClient:
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
-    """Any image with a shell: one of the stack's own."""
-    return built_images()["runtime"]
+def image(daemon: docker.DockerClient) -> Iterator[str]:
+    """The id of an image with a shell: one of the stack's own, held by a name so that nobody prunes it meanwhile."""
+    found, name = built_images()["runtime"], f"praxis-test/plugins:{secrets.token_hex(4)}"
+    daemon.api.tag(found, name)
+    yield found
+    daemon.api.remove_image(name)
 
 
 @pytest.fixture

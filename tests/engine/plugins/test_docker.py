@@ -14,6 +14,7 @@ from pulumi import automation
 
 from tests.engine.plugins.conftest import LABEL, Deployer
 
+pytestmark = pytest.mark.timeout(600)  # seconds, on a machine that does other things as well
 HEALTHY = pulumi_docker.ContainerHealthcheckArgs(tests=["CMD", "true"], interval="1s", timeout="5s", retries=3)
 IN_ITS_PLACE = pulumi.ResourceOptions(delete_before_replace=True)
 
@@ -506,7 +507,7 @@ def test_what_docker_cannot_change_in_place_is_not_claimed(deploy: Deployer, uni
     interval = "2s"
     with pytest.raises(automation.CommandError):
         stack.up()
-    assert "Docker cannot change healthcheck of a container that exists; set replace_on_changes" in stack.said
+    assert "Docker cannot change healthcheck of a container that exists; replace it" in stack.said
 
     options = pulumi.ResourceOptions(replace_on_changes=["healthcheck"], delete_before_replace=True)
     assert stack.up() == {"replace": 1}

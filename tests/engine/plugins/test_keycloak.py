@@ -16,6 +16,7 @@ from pulumi import automation
 from tests.engine.plugins.conftest import Deployer
 from tests.engine.plugins.keycloak_server import Server, late_door, running
 
+pytestmark = pytest.mark.timeout(600)  # seconds, on a machine that does other things as well
 PROTOCOL_PORT = 9
 """The "discard" port: nothing listens there."""
 

@@ -19,6 +19,7 @@ from infra.supply.engine import ENGINE
 from tests.engine.plugins.conftest import Deployer
 from tests.engine.plugins.harness import PROJECT, Engine, environment
 
+pytestmark = pytest.mark.timeout(600)  # seconds, on a machine that does other things as well
 REPOSITORY = Path(__file__).parents[3]
 WAITING = """
 import sys

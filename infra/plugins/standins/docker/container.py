@@ -17,7 +17,7 @@ from infra.plugins.standins.docker.images import image, inspected
 from infra.plugins.standins.docker.uploads import SOURCES, archives
 from infra.plugins.standins.durations import nanoseconds
 from infra.plugins.standins.kinds import Call, PluginError, ResourceType
-from infra.plugins.standins.values import Plain, blank, is_unknown
+from infra.plugins.standins.values import Plain, blank, is_unknown, known
 
 POLL_S = 0.25
 REMOVAL_S = 60.0
@@ -90,18 +90,18 @@ class ContainerType(ResourceType):
         self._daemon = daemon
 
     def problems(self, inputs: Plain) -> Iterator[tuple[str, str]]:
-        if not re.fullmatch("no|on-failure|always|unless-stopped", inputs.get("restart", "no")):
+        if not re.fullmatch("no|on-failure|always|unless-stopped", known(inputs.get("restart"), "no")):
             yield "restart", "must be no, on-failure, always or unless-stopped"
-        for name, text in inputs.get("healthcheck", {}).items():
-            if f"healthcheck.{name}" in self.durations and not is_unknown(text):
+        for name, text in known(inputs.get("healthcheck"), {}).items():
+            if f"healthcheck.{name}" in self.durations:
                 try:
-                    nanoseconds(text)
+                    nanoseconds(known(text, "0"))
                 except ValueError as error:
                     yield f"healthcheck.{name}", str(error)
-        for index, mount in enumerate(inputs.get("mounts", [])):
-            if not is_unknown(mount) and mount["type"] not in ("bind", "volume", "tmpfs"):
+        for index, mount in enumerate(known(inputs.get("mounts"), [])):
+            if known(known(mount, {}).get("type"), "bind") not in ("bind", "volume", "tmpfs"):
                 yield f"mounts[{index}].type", "must be bind, volume or tmpfs"
-        for index, upload in enumerate(inputs.get("uploads", [])):
+        for index, upload in enumerate(known(inputs.get("uploads"), [])):
             if not is_unknown(upload):
                 yield from _upload_problems(upload, f"uploads[{index}]")
 
@@ -136,8 +136,8 @@ class ContainerType(ResourceType):
         raised = {key for key in changed & LIMITS.keys() if not blank(new.get(key))}
         if stuck := sorted(changed - raised - RESTARTS - REMEMBERED):
             raise PluginError(
-                f"Docker cannot change {', '.join(stuck)} of a container that exists; "
-                f"set replace_on_changes={stuck} in its resource options"
+                f"Docker cannot change {', '.join(stuck)} of a container that exists; replace it: "
+                f"--target-replace once, or replace_on_changes={stuck} in its resource options"
             )
         limits: dict[str, Any] = {LIMITS[key]: FACTS[key].to(new[key]) for key in raised}
         if changed & RESTARTS:
@@ -282,11 +282,9 @@ def _upload_problems(upload: Plain, path: str) -> Iterator[tuple[str, str]]:
     given = [name for name in SOURCES if upload.get(name)]
     if len(given) > 1 or not upload.keys() & set(SOURCES):
         yield path, f"needs exactly one of {', '.join(SOURCES)}"
-    if not re.fullmatch("(0[0-7]{3})?", upload.get("permissions", "")) and not is_unknown(upload["permissions"]):
+    if not re.fullmatch("(0[0-7]{3})?", known(upload.get("permissions"), "")):
         yield f"{path}.permissions", "must be four octal digits, the first one 0 (such as 0444)"
-    encoded = upload.get("contentBase64", "")
-    if not is_unknown(encoded):
-        try:
-            base64.b64decode(encoded, validate=True)
-        except binascii.Error:
-            yield f"{path}.contentBase64", "is not base64"
+    try:
+        base64.b64decode(known(upload.get("contentBase64"), ""), validate=True)
+    except binascii.Error:
+        yield f"{path}.contentBase64", "is not base64"

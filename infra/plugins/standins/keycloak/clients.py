@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from infra.plugins.standins.keycloak.client import Admin
 from infra.plugins.standins.keycloak.table import Field, TableType, flag, joined, number, plainly, segment, texts
 from infra.plugins.standins.kinds import Call, GoneError, PluginError, ResourceType
-from infra.plugins.standins.values import Plain
+from infra.plugins.standins.values import Plain, known
 
 _ACCESS = {
     "CONFIDENTIAL": {"publicClient": False, "bearerOnly": False},
@@ -85,10 +85,10 @@ class ClientType(TableType):
     recomputed = {"serviceAccountsEnabled": frozenset({"serviceAccountUserId"})}
 
     def problems(self, inputs: Plain) -> Iterator[tuple[str, str]]:
-        access, flows = inputs["accessType"], any(inputs.get(flow) for flow in _FLOWS)
+        access, flows = known(inputs["accessType"], "CONFIDENTIAL"), any(inputs.get(flow) for flow in _FLOWS)
         if "clientId" not in inputs:
             yield "clientId", "is required"
-        if isinstance(access, str) and access not in _ACCESS:
+        if access not in _ACCESS:
             yield "accessType", f"must be one of {', '.join(_ACCESS)}"
         if inputs.get("serviceAccountsEnabled") and access in ("PUBLIC", "BEARER-ONLY"):
             yield "serviceAccountsEnabled", f"needs accessType CONFIDENTIAL, not {access}"

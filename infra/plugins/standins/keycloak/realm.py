@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from infra.plugins.standins.durations import nanoseconds
 from infra.plugins.standins.keycloak.table import Field, TableType, pick, plainly, put, span
 from infra.plugins.standins.kinds import Call
-from infra.plugins.standins.values import Plain, is_unknown
+from infra.plugins.standins.values import Plain, known
 
 _SPANS = (
     "accessCodeLifespan", "accessCodeLifespanLogin", "accessCodeLifespanUserAction", "accessTokenLifespan",
@@ -94,11 +94,10 @@ class RealmType(TableType):
         if "realm" not in inputs:
             yield "realm", "is required"
         for name in _SPANS:
-            if name in inputs and not is_unknown(inputs[name]):
-                try:
-                    nanoseconds(inputs[name])
-                except ValueError as error:
-                    yield name, str(error)
+            try:
+                nanoseconds(known(inputs.get(name), "0"))
+            except ValueError as error:
+                yield name, str(error)
 
     def collection(self, values: Plain) -> str:
         return ""
