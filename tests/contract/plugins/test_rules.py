@@ -196,6 +196,21 @@ def test_what_is_not_supported_is_refused_not_ignored(token: str) -> None:
         assert "not supported by this stand-in" in failures[0].reason
 
 
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        (
+            {"mounts": [{"type": "volume", "target": "/a", "volumeOptions": {"subpath": "b"}}]},
+            "mounts.volumeOptions.subpath",
+        ),
+        ({"networksAdvanced": [{"name": "a", "gwPriority": 1}]}, "networksAdvanced.gwPriority"),
+    ],
+)
+def test_parts_that_are_not_supported_are_refused_too(values: dict[str, Any], path: str) -> None:
+    failures = check("docker:index/container:Container", {"image": "a", **values}).failures or []
+    assert [(failure.property, failure.reason) for failure in failures] == [(path, "is not supported by this stand-in")]
+
+
 @anything
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)

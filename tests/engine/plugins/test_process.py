@@ -167,18 +167,18 @@ def test_it_ends_when_its_parent_is_gone(launcher: Path, tmp_path: Path) -> None
     assert until(lambda: not alive(plugin), 5)
 
 
-def test_a_start_is_quick_and_small(launcher: Path) -> None:
-    took, sizes = [], []
+def test_a_start_is_cheap_and_small(launcher: Path) -> None:
+    cpu_s, sizes_mib = [], []
     for _ in range(3):
-        since = time.monotonic()
         process = started(launcher)
-        took.append(time.monotonic() - since)
+        fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rsplit(") ", 1)[1].split()
+        cpu_s.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-        sizes.append(int(status.split("VmRSS:")[1].split()[0]) // 1024)
+        sizes_mib.append(int(status.split("VmRSS:")[1].split()[0]) // 1024)
         process.terminate()
         process.wait()
-    assert min(took) < 2  # 0.25 s on a machine that does nothing else
-    assert max(sizes) < 80
+    assert min(cpu_s) < 0.8  # 0.25 where the packages are compiled
+    assert max(sizes_mib) < 64
 
 
 def test_it_is_installed_where_the_engine_looks(tmp_path: Path) -> None:
