@@ -168,6 +168,14 @@ def test_transaction_commits_and_rolls_back(engine: Engine) -> None:
         assert engine.query(find(verb, "token")) == expected
 
 
+@pytest.mark.parametrize(("options", "code"), [({"isolation_level": "none"}, "P2023"), ({"timeout": "none"}, None)])
+def test_transaction_that_cannot_start_is_an_error(engine: Engine, options: dict[str, str], code: str | None) -> None:
+    with pytest.raises(PrismaError) as refused:
+        engine.post("/transaction/start", options)
+    assert refused.value.code == code
+    assert refused.value.message
+
+
 def test_transaction_expires_and_gives_its_connection_back(engine: Engine, database: Database) -> None:
     transaction = engine.post("/transaction/start", {"timeout": 100, "max_wait": 2000})["id"]
     engine.query(create("t"), transaction)
