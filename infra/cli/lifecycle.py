@@ -19,6 +19,7 @@ from infra.cli.engine import Progress, failure, select
 from infra.cli.loading import Loaded
 from infra.paths import STACKS
 from infra.supply.engine import pulumi_environment
+from infra.supply.host import docker_error
 from infra.supply.supplies import supply_for
 from runtime.store import Store
 
@@ -27,7 +28,7 @@ def up(loaded: Loaded, *, as_json: bool) -> None:
     """Supply, provision, and prove it with one real request as a person and one as an agent."""
     steps = Steps()
     store = loaded.store()
-    _refuse_taken_ports(loaded)
+    refuse_taken_ports(loaded)
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
     _write_authority(loaded, store)
     stack = select(loaded.name)
@@ -125,10 +126,8 @@ def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None
     steps("the gateway answers")
 
 
-def _refuse_taken_ports(loaded: Loaded) -> None:
+def refuse_taken_ports(loaded: Loaded) -> None:
     """A port held by another program is bad input: said before anything is touched."""
-    if any(status.service == "edge" and status.state == "running" for status in statuses(loaded.name)):
-        return
     settings = loaded.stack.edge
     taken = {
         key: port
@@ -139,7 +138,7 @@ def _refuse_taken_ports(loaded: Loaded) -> None:
         )
         if edge.port_in_use(port)
     }
-    if taken:
+    if taken and not _edge_runs(loaded.name):
         raise SettingsError(
             Problem(
                 file=STACKS / f"{loaded.name}.yaml",
@@ -148,6 +147,13 @@ def _refuse_taken_ports(loaded: Loaded) -> None:
             )
             for key, port in taken.items()
         )
+
+
+def _edge_runs(name: str) -> bool:
+    """Whether the stack's own edge is what holds its ports; without a Docker daemon it cannot be."""
+    if docker_error():
+        return False
+    return any(status.service == "edge" and status.state == "running" for status in statuses(name))
 
 
 def _write_authority(loaded: Loaded, store: Store) -> None:

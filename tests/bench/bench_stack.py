@@ -1,0 +1,134 @@
+"""The stack's own figures: how long its commands take, and what memory it holds after many requests.
+
+``python -m tests.bench.bench_stack [--requests 5000] [--json FILE]`` from the repository's root, with images built. It
+brings the tests' own stack (``proof``) up and takes it down again. Ends with status 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import yaml
+
+from infra.paths import REPOSITORY
+from infra.supply.engine import pulumi_environment
+from tests.bench.report import Figure, tell
+from tests.proof import NAME, Proof, declare
+
+AT_ONCE = 4
+WARM_UP = 20
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def without_limits(folder: Path) -> None:
+    """Take the limits off alice, so that the gateway is measured and not its fences."""
+    file = folder / f"{NAME}.yaml"
+    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    raw["edge"]["requests_per_second"] = 100_000
+    raw["roles"]["engineer"]["limits"] = {"requests_per_minute": 1_000_000}
+    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+
+
+def plain_preview(proof: Proof) -> None:
+    """``pulumi preview`` as a user of plain Pulumi types it."""
+    subprocess.run(
+        ["pulumi", "preview", "--stack", NAME, "--expect-no-changes", "--non-interactive"],
+        env={**proof.environment, **pulumi_environment(NAME)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+    )
+
+
+async def load(proof: Proof, key: str, number: int) -> list[float]:
+    """Send ``number`` requests, :data:`AT_ONCE` at a time; the seconds that each took.
+
+    Raises:
+        RuntimeError: one was not answered with 200.
+    """
+    body = {"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+    took: list[float] = []
+    left = iter(range(number))
+    async with httpx.AsyncClient(
+        base_url=proof.url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
+    ) as client:
+
+        async def one_after_another() -> None:
+            for _ in left:
+                begin = time.perf_counter()
+                answer = await client.post("/v1/chat/completions", json=body)
+                took.append(time.perf_counter() - begin)
+                if answer.status_code != httpx.codes.OK:
+                    raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:300]}")
+
+        await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
+    return took
+
+
+def memory(proof: Proof, requests: int) -> list[Figure]:
+    """What each service holds, and what all of them may and do."""
+    status = json.loads(proof.praxis("status", NAME, "--json").stdout)
+    services = [Figure(name=f"memory {one['service']}", value=one["memory_mib"], unit="MiB") for one in status["services"]]
+    limit = sum(one["limit_mib"] for one in status["services"])
+    return [
+        *services,
+        Figure(name=f"memory in use after {requests:,} requests", value=status["memory_mib"], unit="MiB", goal=2560),
+        Figure(name="hard limits, added up", value=limit, unit="MiB", goal=3584),
+    ]
+
+
+def measure(proof: Proof, requests: int) -> list[Figure]:
+    """All figures, from no stack to no stack."""
+    proof.praxis("down", NAME, "--yes", check=False)
+    try:
+        figures = [
+            Figure(name="up, images built", value=seconds(lambda: proof.praxis("up", NAME)), unit="s", goal=90),
+            Figure(name="up, nothing to do", value=seconds(lambda: proof.praxis("up", NAME)), unit="s", goal=10),
+            Figure(name="pulumi preview, no change", value=seconds(lambda: plain_preview(proof)), unit="s", goal=3),
+        ]
+        key = proof.token("alice", "--kind", "virtual-key")
+        asyncio.run(load(proof, key, WARM_UP))
+        begin = time.perf_counter()
+        took = sorted(asyncio.run(load(proof, key, requests)))
+        rate = requests / (time.perf_counter() - begin)
+        figures += [
+            Figure(name=f"request, p50 at {AT_ONCE}", value=took[len(took) // 2] * 1000, unit="ms"),
+            Figure(name=f"request, p99 at {AT_ONCE}", value=took[len(took) * 99 // 100] * 1000, unit="ms"),
+            Figure(name=f"requests a second at {AT_ONCE}", value=rate, unit="1/s"),
+            *memory(proof, requests),
+        ]
+    finally:
+        down = seconds(lambda: proof.praxis("down", NAME, "--yes"))
+    return [*figures, Figure(name="down, with its data", value=down, unit="s")]
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        declare(Path(folder))
+        without_limits(Path(folder))
+        figures = measure(Proof(Path(folder), []), chosen.requests)
+    return tell("Stack", figures, chosen.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
