@@ -9,6 +9,7 @@ import pulumi
 from components.custodian import Custodian, CustodianArgs, custodian
 from components.data import Data, DataArgs, postgres, redis
 from components.edge import Edge, EdgeArgs, edge
+from components.egress import Egress, EgressArgs, egress
 from components.gateway import Gateway, GatewayArgs, litellm, local_model
 from components.identity import Identity, IdentityArgs, server
 from components.observability import Observability, ObservabilityArgs, collector, mlflow, sso
@@ -46,6 +47,7 @@ def blueprint(stack: Stack, name: str) -> Blueprint:
             mlflow(stack),
             custodian(stack, name),
             sso(stack),
+            *egress(stack),
         ),
     )
 
@@ -96,4 +98,6 @@ class AiGateway(pulumi.ComponentResource):
             CustodianArgs(target=target, service=plan["custodian"], realm=identity.realm),
             child,
         )
+        for way_out in plan.pick("egress"):
+            Egress(f"{name}-egress", EgressArgs(target=target, service=way_out), child)
         self.register_outputs({})

@@ -10,6 +10,7 @@ from components.identity import ISSUER_INSIDE, issuer
 from components.realm import AUDIENCE, DEMO_CLIENT
 from components.spec import ServiceSpec, http_probe
 from components.target import Target
+from config.egress import upstreams
 from config.stack import Stack
 
 SECRETS = (
@@ -19,20 +20,28 @@ SECRETS = (
     "assertion-private-key",
     "custodian-record-token",
     "custodian-admin-token",
+    "custodian-tls-key",
+    "custodian-tls-cert",
+    "ca-cert",
 )
 
 
 def custodian(stack: Stack, name: str) -> ServiceSpec:
     """The custodian. ``name`` is the stack's name."""
+    out = upstreams(stack)
+    keys = {each.secret for each in out.upstreams.values() if each.secret}
     return ServiceSpec(
         name="custodian",
         image="runtime",
         uid=61008,
         memory_mib=128,
-        networks=("front", "data"),
+        networks=("front", "data", "egress") if out.upstreams else ("front", "data"),
         command=("runtime.custodian",),
-        secrets={secret: f"${{{secret}}}" for secret in SECRETS},
-        config_files={"policies.json": stack.policies(name).model_dump_json(indent=1)},
+        secrets={secret: f"${{{secret}}}" for secret in (*SECRETS, *sorted(keys))},
+        config_files={
+            "policies.json": stack.policies(name).model_dump_json(indent=1),
+            "upstreams.json": out.model_dump_json(indent=1),
+        },
         env={
             "PRAXIS_ISSUER": issuer(stack),
             "PRAXIS_JWKS_URL": f"{ISSUER_INSIDE}/protocol/openid-connect/certs",

@@ -25,7 +25,7 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 )
 """What a client may call on LiteLLM, each as an exact path: ``PathPrefix`` ignores segment ends in Traefik."""
 
-HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Assertion", "Traceparent")
+HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Key", "X-Praxis-Assertion", "Traceparent")
 """Headers that the custodian decides. Traefik deletes the client's own and sets what the custodian returned."""
 
 

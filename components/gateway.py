@@ -9,24 +9,27 @@ from typing import Any
 import pulumi
 import yaml
 
+from components.egress import PORT as EGRESS_PORT
 from components.spec import NetworkName, ServiceSpec, http_probe
 from components.target import Target
+from config.egress import Route, routes
 from config.stack import ServedModel, Stack
+from runtime.contract import EGRESS_PLACEHOLDER
 
 
 def litellm(stack: Stack, name: str) -> ServiceSpec:
     """LiteLLM, its database engine and the hooks: guards, records, telemetry. ``name`` is the stack's name."""
     remote = [model for model in stack.models.values() if model.provider != "local"]
     networks: tuple[NetworkName, ...] = ("front", "data", "models", "telemetry")
-    keys = {secret: f"${{{secret}}}" for secret in stack.secret_names()}
     own = ("litellm-master-key", "litellm-salt-key", "litellm-db-password", "redis-password", "assertion-public-key")
     return ServiceSpec(
         name="litellm",
         image="litellm",
         uid=61004,
         memory_mib=1216,
-        networks=(*networks, "providers") if remote else networks,
-        secrets={**{secret: f"${{{secret}}}" for secret in (*own, "custodian-record-token")}, **keys},
+        networks=(*networks, "egress") if remote else networks,
+        # No provider's key: those are the custodian's, which puts them on a request behind this one's back.
+        secrets={secret: f"${{{secret}}}" for secret in (*own, "custodian-record-token")},
         config_files={
             "litellm.yaml": yaml.safe_dump(_litellm(stack), sort_keys=False),
             "policies.json": stack.policies(name).model_dump_json(indent=1),
@@ -40,9 +43,12 @@ def litellm(stack: Stack, name: str) -> ServiceSpec:
 
 
 def _litellm(stack: Stack) -> dict[str, Any]:
+    ways_out = {model: route for route in routes(stack) for model in route.upstream.models}
     return {
-        "model_list": [_model(name, model) for name, model in stack.models.items()],
+        "model_list": [_model(name, model, ways_out.get(name)) for name, model in stack.models.items()],
         "general_settings": {
+            # The gate in front leaves no "x-" header of the client's: what is forwarded is its own ticket.
+            "forward_client_headers_to_llm_api": True,
             "master_key": "os.environ/LITELLM_MASTER_KEY",
             "database_url": "os.environ/DATABASE_URL",
             "database_connection_pool_limit": 5,
@@ -64,26 +70,23 @@ def _litellm(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _model(name: str, model: ServedModel) -> dict[str, Any]:
+def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, Any]:
     price = model.price_usd_per_million_tokens
     params: dict[str, Any] = {
         "input_cost_per_token": float(price.input) / 1e6,
         "output_cost_per_token": float(price.output) / 1e6,
     }
-    if model.provider == "local":
+    if way_out is None:
         # The model listens on a network that only LiteLLM shares; the client library insists on some key.
         params |= {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
     else:
-        secret = str(model.api_key).removeprefix("secret://")
-        params |= {"model": f"{model.provider}/{model.model or name}", "api_key": f"os.environ/{variable(secret)}"}
-        if model.api_base is not None:
-            params["api_base"] = model.api_base
+        base = f"http://egress:{EGRESS_PORT}/{way_out.name}{way_out.base_path}"
+        params |= {
+            "model": f"{model.provider}/{model.model or name}",
+            "api_base": base,
+            "api_key": EGRESS_PLACEHOLDER,
+        }
     return {"model_name": name, "litellm_params": params}
-
-
-def variable(secret: str) -> str:
-    """The environment variable under which LiteLLM's own process knows a secret; it exists in that process alone."""
-    return "PRAXIS_SECRET_" + secret.upper().replace("-", "_")
 
 
 def local_model(stack: Stack) -> tuple[ServiceSpec, ...]:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+_SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
 SECRETS_FOLDER = "/run/secrets"
 CONFIG_FOLDER = "/etc/praxis"
 
-NetworkName = Literal["public", "front", "data", "models", "telemetry", "providers"]
+NetworkName = Literal["public", "front", "data", "models", "telemetry", "egress", "outside"]
 
-OPEN_NETWORKS: frozenset[NetworkName] = frozenset({"public", "providers"})
-"""Networks with a way out: ``public`` holds the edge alone; ``providers`` exists when a model has a provider."""
+OPEN_NETWORKS: frozenset[NetworkName] = frozenset({"public", "outside"})
+"""Networks with a way out: ``public`` holds the edge alone, ``outside`` the egress alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,15 @@ class ServiceSpec:
     tmp_mib: int = 16
     """Size of its /tmp, a tmpfs (counted against the memory limit when used)."""
     cpus: float | None = None
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Kernel settings of its own network namespace."""
     needs: tuple[str, ...] = ()
     """Services that must be ready before this one starts."""
     stop_grace_s: int = 10
+
+    def secret_names(self) -> set[str]:
+        """Names of the secrets that it is given."""
+        return {name for template in self.secrets.values() for name in _SECRET.findall(template)}
 
     def digest(self) -> str:
         """SHA-256 (hex) over the whole spec: two services with the same digest were declared alike."""

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from config.providers import PROVIDERS
 from config.yaml import KeyPath
 from runtime.contract import (
     CATEGORIES,
@@ -29,6 +30,8 @@ SecretReference = Annotated[str, StringConstraints(pattern=r"^secret://[a-z][a-z
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+ApiBase = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")]
+"""A URL without credentials, query or fragment."""
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}$")]
 
 
@@ -49,6 +52,20 @@ class Edge(Model):
         return self
 
 
+class Egress(Model):
+    """The one way out, which exists when a model has a provider."""
+
+    authorities: str = ""
+    """Certificates (PEM) of authorities that providers' certificates may come from besides the public ones: a
+    company's inspecting proxy, a model server of its own."""
+
+    @model_validator(mode="after")
+    def _pem(self) -> Egress:
+        if self.authorities and not self.authorities.lstrip().startswith("-----BEGIN CERTIFICATE-----"):
+            raise ValueError("authorities must be certificates in PEM form (-----BEGIN CERTIFICATE-----)")
+        return self
+
+
 class ServedModel(Model):
     """One model that the gateway offers under its own name."""
 
@@ -56,16 +73,26 @@ class ServedModel(Model):
     model: str | None = None
     """The provider's own name for it; default: the same name. Not for ``local``."""
     api_key: SecretReference | None = None
-    api_base: str | None = None
+    """The company's key, put on the request on its way out; LiteLLM never has it. Bound to one host."""
+    user_tokens: bool = False
+    """Callers may bring a token of their own (Claude Code's sign-in) in place of the company's key."""
+    api_base: ApiBase | None = None
+    """Where the provider's API begins, when that is not the vendor's own address."""
     price_usd_per_million_tokens: Price
     """What the ledger counts. For a local model it is notional: it makes budgets and reports meaningful."""
 
     @model_validator(mode="after")
     def _key(self) -> ServedModel:
-        if self.provider == "local" and (self.api_key or self.api_base or self.model):
-            raise ValueError("a local model takes no api_key, api_base or model: it runs in the stack")
-        if self.provider != "local" and self.api_key is None:
+        if self.provider == "local":
+            if self.api_key or self.api_base or self.model or self.user_tokens:
+                raise ValueError("a local model takes no api_key, api_base, model or user_tokens: it runs in the stack")
+            return self
+        if self.user_tokens and (self.provider != "anthropic" or self.api_base):
+            raise ValueError("user_tokens: a user's own token goes to provider 'anthropic' at its own address only")
+        if self.api_key is None and not self.user_tokens:
             raise ValueError(f"api_key is missing: provider '{self.provider}' needs a secret://name")
+        if self.api_base is None and PROVIDERS[self.provider].base is None:
+            raise ValueError(f"api_base is missing: provider '{self.provider}' has no common address")
         return self
 
 
@@ -110,6 +137,7 @@ class Stack(Model):
     target: Literal["docker"] = "docker"
     supply: Literal["auto", "registries", "official"] = "auto"
     edge: Edge = Edge()
+    egress: Egress = Egress()
     observability: Observability = Observability()
     models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
     roles: Annotated[dict[Slug, Role], Field(min_length=1)]

@@ -15,6 +15,7 @@ from runtime.store import (
     Recipe,
     ServerCert,
     Store,
+    StoreError,
 )
 
 
@@ -36,6 +37,10 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
         "assertion-public-key": PublicKey("assertion-private-key"),
         "ca-key": EcKey(),
         "ca-cert": CaCert("ca-key"),
+        "custodian-tls-key": EcKey(),
+        "custodian-tls-cert": _certificate("custodian-tls-key", "custodian"),
+        "egress-client-key": EcKey(),
+        "egress-client-cert": _certificate("egress-client-key", "egress", client=True),
         "edge-tls-key": EcKey(),
         "edge-tls-cert": ServerCert("edge-tls-key", ca_key="ca-key", ca_cert="ca-cert"),
     }
@@ -44,8 +49,25 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
     return made | {f"agent-{name}-client-secret": Password() for name in stack.agents}
 
 
+def public_names(stack: Stack) -> set[str]:
+    """Names in the store whose values are no secrets: certificates and public keys."""
+    return {name for name, recipe in recipes(stack).items() if isinstance(recipe, CaCert | ServerCert | PublicKey)}
+
+
+def _certificate(key: str, name: str, *, client: bool = False) -> ServerCert:
+    """For two parts of the gateway to know each other by."""
+    return ServerCert(key, ca_key="ca-key", ca_cert="ca-cert", names=(name,), client=client)
+
+
 def open_store(name: str, stack: Stack) -> Store:
-    """The stack's store, with everything in it that Praxis can make itself."""
+    """The stack's store, with everything in it that Praxis can make itself.
+
+    Raises:
+        StoreError: it cannot be used, or the stack file would send one of the gateway's own secrets to a provider.
+    """
+    made = recipes(stack)
+    if own := sorted(made.keys() & set(stack.secret_names())):
+        raise StoreError(f"secret://{own[0]} is a secret of the gateway itself and never goes to a provider")
     store = Store(stack_folder(name).custody)
-    store.ensure(recipes(stack))
+    store.ensure(made)
     return store

@@ -219,3 +219,37 @@ def _smaller_budget(a: Budget, b: Budget) -> Budget:
 def _smaller(a: int | None, b: int | None) -> int | None:
     values = [value for value in (a, b) if value is not None]
     return min(values, default=None)
+
+
+EGRESS_PLACEHOLDER = "praxis-egress"
+"""What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""
+
+TICKET_HEADER = "x-praxis-ticket"
+"""Stands on a request to a provider for the admitted record that it belongs to."""
+
+CredentialHeader = Literal["authorization", "x-api-key", "api-key", "x-goog-api-key"]
+"""The headers in which providers take a key."""
+
+
+class Upstream(Model):
+    """A provider as the custodian sees it: which credential goes with a request to it, for which models."""
+
+    secret: str | None
+    """Name of the company's key; ``None`` when only users' own tokens are taken."""
+    header: CredentialHeader
+    prefix: str = ""
+    """What stands before the key in its header (``Bearer`` and a space)."""
+    models: tuple[str, ...]
+    """The gateway's own names of the models that this provider serves."""
+    user_tokens: bool = False
+    """Whether a caller's own token is taken in place of the company's key."""
+
+
+class Upstreams(Model):
+    """Every provider, by the first part of its path at the egress."""
+
+    upstreams: dict[Slug, Upstream] = Field(default_factory=dict)
+
+    def of(self, model: str) -> tuple[str, Upstream] | None:
+        """The provider that serves ``model``; ``None`` for a local one."""
+        return next(((name, each) for name, each in self.upstreams.items() if model in each.models), None)

@@ -11,6 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 TRACE_HEADER = "x-praxis-trace-id"
+UNKNOWN_KEY = "unknown_key"
+"""Reason of a refusal: LiteLLM does not know the subject's key (its database is new). The custodian makes it again at
+the next request."""
 
 
 class Dialect(StrEnum):

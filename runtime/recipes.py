@@ -150,7 +150,7 @@ class CaCert:
 
 @dataclass(frozen=True)
 class ServerCert:
-    """A TLS server certificate (PEM) over the key stored as ``key``, signed by ``ca_key`` under ``ca_cert``.
+    """A TLS certificate (PEM) over the key stored as ``key``, signed by ``ca_key`` under ``ca_cert``.
 
     It is made anew when it nears its end, when ``names`` change and when the key or the authority is another one.
     """
@@ -160,6 +160,8 @@ class ServerCert:
     ca_cert: str
     names: tuple[str, ...] = LOCAL_NAMES
     days: int = 397
+    client: bool = False
+    """For a client of TLS instead of a server: a certificate for the one is not good for the other."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -167,7 +169,6 @@ class ServerCert:
 
     def make(self, values: Mapping[str, str]) -> str:
         from cryptography import x509
-        from cryptography.x509.oid import ExtendedKeyUsageOID
 
         authority = x509.load_pem_x509_certificate(values[self.ca_cert].encode())
         builder = (
@@ -175,7 +176,7 @@ class ServerCert:
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in self.names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([_purpose(client=self.client)]), critical=False)
             .add_extension(_authority_id(authority), critical=False)
         )
         return _sign(builder, _load_ec(values[self.ca_key]))
@@ -195,6 +196,12 @@ class ServerCert:
         except (ValueError, InvalidSignature):
             return True
         return False
+
+
+def _purpose(*, client: bool) -> x509.ObjectIdentifier:
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    return ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
 
 
 def _unusable(certificate_pem: str, key_pem: str) -> bool:

@@ -40,6 +40,14 @@ def read_secret(name: str, folder: Path = FOLDER) -> str:
         sys.exit(f"secret '{name}' cannot be read: {error.strerror}")
 
 
+def delivered_secret(name: str, folder: Path = FOLDER) -> str | None:
+    """The secret as it is delivered now, so that a rotated one counts from its delivery; ``None`` without one."""
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
 def undumpable() -> None:
     """Close this process's memory and environment to others of the same uid (prctl(2), PR_SET_DUMPABLE), and
     write no core file. Lost at ``exec``: call it in the process that serves."""

@@ -1,6 +1,7 @@
 """A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with two more people.
 
-``carol`` has a budget that one answer uses up. ``eve`` is a demo user of a role that may use no model at all.
+``carol`` has a budget that one answer uses up. ``eve`` is a demo user of a role that may use no model at all. With an
+authority given, models of a provider are declared as well, which the tests themselves play.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +27,19 @@ NAME = "proof"
 PORTS = {"http_port": 18080, "https_port": 18443, "admin_port": 18090}
 
 
-def declare(folder: Path) -> None:
-    """Write the proof stack's file into ``folder``."""
+ANTHROPIC_KEY = "sk-ant-api03-" + "proofcanaryA" * 4
+OPENAI_KEY = "sk-proj-" + "proofcanaryO" * 4
+USER_TOKEN = "sk-ant-oat01-" + "proofcanaryU" * 4
+PRICE = {"input": 3, "output": 15}
+PROVIDER_MODELS: dict[str, dict[str, Any]] = {
+    "claude": {"provider": "anthropic", "api_key": "secret://anthropic-api-key"},
+    "claude-own": {"provider": "anthropic", "user_tokens": True},
+    "gpt": {"provider": "openai", "api_key": "secret://openai-api-key"},
+}
+
+
+def declare(folder: Path, authority: str = "") -> None:
+    """Write the proof stack's file into ``folder``; ``authority`` (PEM) vouches for the tests' own provider."""
     raw: dict[str, Any] = yaml.safe_load((REPOSITORY / "stacks/laptop.yaml").read_text())
     raw["edge"] |= PORTS
     raw["roles"]["guest"] = {"models": [], "budget": {"usd": 1, "period": "month"}}
@@ -38,6 +51,11 @@ def declare(folder: Path) -> None:
         "budget": {"usd": 0.000001, "period": "month"},
     }
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
+    if authority:
+        raw["egress"] = {"authorities": authority}
+        for name, model in PROVIDER_MODELS.items():
+            raw["models"][name] = {**model, "price_usd_per_million_tokens": PRICE}
+            raw["roles"]["engineer"]["models"].append(name)
     (folder / f"{NAME}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 
 
@@ -52,7 +70,9 @@ class Proof:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PRAXIS_STACKS": str(self.stacks)}
 
-    def praxis(self, *arguments: str, check: bool = True, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+    def praxis(
+        self, *arguments: str, check: bool = True, timeout_s: float = 900, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``./praxis`` as a user would; what it prints is kept for the canary test."""
         done = subprocess.run(
             [str(REPOSITORY / "praxis"), *arguments],
@@ -60,6 +80,7 @@ class Proof:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
+            input=stdin,
             timeout=timeout_s,
             check=False,
         )
@@ -90,10 +111,13 @@ class Proof:
         headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)
 
-    def message(self, credential: str | None, text: str, **overrides: Any) -> httpx.Response:
-        """One message in Anthropic's dialect."""
+    def message(
+        self, credential: str | None, text: str, extra: Mapping[str, str] | None = None, **overrides: Any
+    ) -> httpx.Response:
+        """One message in Anthropic's dialect; ``extra`` are headers."""
         body = {"model": "smollm2", "max_tokens": 8, "messages": [{"role": "user", "content": text}], **overrides}
-        headers = {"x-api-key": credential, "anthropic-version": "2023-06-01"} if credential else {}
+        headers = {"x-api-key": credential} if credential else {}
+        headers |= {"anthropic-version": "2023-06-01", **(extra or {})}
         return httpx.post(f"{self.url}/v1/messages", json=body, headers=headers, timeout=120, trust_env=False)
 
     def receipt(self, trace: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from infra.cli.console import CommandError, Exit
+from infra.supply.host import docker_error
 
 MIB = 1024 * 1024
 
@@ -52,8 +53,17 @@ def statuses(stack: str) -> list[ServiceStatus]:
     """Every container of the stack, by service name."""
     client = connect()
     containers: Iterable[Container] = client.containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    # The daemon takes a second to tell one container's memory, so all are asked at once.
+    with ThreadPoolExecutor(max_workers=32) as pool:
         return sorted(pool.map(_status, containers), key=lambda status: status.service)
+
+
+def running(stack: str, service: str) -> bool:
+    """Whether the service's container runs; False where no Docker daemon answers."""
+    if docker_error():
+        return False
+    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
+    return bool(connect().containers.list(filters={"label": labels, "status": "running"}))
 
 
 def _status(container: Container) -> ServiceStatus:

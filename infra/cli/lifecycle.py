@@ -14,12 +14,11 @@ from components.blueprint import blueprint
 from config import Problem, SettingsError
 from infra.cli import edge, look, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
-from infra.cli.containers import mounted, statuses
+from infra.cli.containers import mounted, running, statuses
 from infra.cli.engine import Progress, failure, select
 from infra.cli.loading import Loaded
 from infra.paths import STACKS
 from infra.supply.engine import pulumi_environment
-from infra.supply.host import docker_error
 from infra.supply.supplies import supply_for
 from runtime.store import Store
 
@@ -119,9 +118,9 @@ def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None
             }
         )
         return
-    for one in trails:
-        rows = [[key.replace("_", " "), str(value)] for key, value in asdict(one).items()]
-        table(f"Trail of a request by {one.subject}", ["what", "value"], rows)
+    if told := [asdict(one) for one in trails]:
+        rows = [[key.replace("_", " "), *(str(each[key]) for each in told)] for key in told[0] if key != "subject"]
+        table("The trail of one request each", ["what", *(one.subject for one in trails)], rows)
     look.show(loaded, services)
     steps("the gateway answers")
 
@@ -138,7 +137,7 @@ def refuse_taken_ports(loaded: Loaded) -> None:
         )
         if edge.port_in_use(port)
     }
-    if taken and not _edge_runs(loaded.name):
+    if taken and not running(loaded.name, "edge"):
         raise SettingsError(
             Problem(
                 file=STACKS / f"{loaded.name}.yaml",
@@ -147,13 +146,6 @@ def refuse_taken_ports(loaded: Loaded) -> None:
             )
             for key, port in taken.items()
         )
-
-
-def _edge_runs(name: str) -> bool:
-    """Whether the stack's own edge is what holds its ports; without a Docker daemon it cannot be."""
-    if docker_error():
-        return False
-    return any(status.service == "edge" and status.state == "running" for status in statuses(name))
 
 
 def _write_authority(loaded: Loaded, store: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import lifecycle, look
+from infra.cli import demo, lifecycle, look
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
 from infra.cli.loading import load
@@ -22,6 +22,8 @@ app = typer.Typer(
 secrets_app = typer.Typer(help="Secrets by name: they are set and listed here, and never shown.", no_args_is_help=True)
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records of requests.", no_args_is_help=True)
+demo_app = typer.Typer(help="Demonstrations on the running stack.", no_args_is_help=True)
+app.add_typer(demo_app, name="demo")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(audit_app, name="audit")
@@ -105,6 +107,13 @@ def token(
         if credential.demo:
             say("demo: it stands on a generated password; every record of it is marked so")
         sys.stdout.write(credential.token + "\n")
+
+
+@demo_app.command("exfiltrate")
+def demo_exfiltrate(stack: StackName, as_json: AsJson = False) -> None:
+    """Run a hostile program in LiteLLM's container and on this machine; say by name which secrets it could get."""
+    with reported():
+        demo.exfiltrate(load(stack), as_json=as_json)
 
 
 @secrets_app.command("set")

@@ -22,6 +22,8 @@ import pulumi_docker as docker
 from components.spec import CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
 from components.target import Capability
 
+NO_RESOLVER = "127.0.0.1"
+"""Inside a container nobody answers there; names of the stack's own services are the daemon's to know."""
 AGENT = "secrets"
 AGENT_UID = 61011
 AGENT_MEMORY_MIB = 48
@@ -54,12 +56,18 @@ class DockerTarget:
         self._services: dict[str, docker.Container] = {}
 
     def network(self, name: NetworkName, parent: pulumi.Resource) -> None:
-        """A bridge; without a way out unless its name is in ``OPEN_NETWORKS``."""
+        """A bridge; without a way out unless its name is in ``OPEN_NETWORKS``.
+
+        A bridge without a way out has no address on the host either: else every program of the host that listens on
+        all addresses could be reached from inside.
+        """
+        internal = name not in OPEN_NETWORKS
         self._networks[name] = docker.Network(
             f"network-{name}",
             name=self._full(name),
             driver="bridge",
-            internal=name not in OPEN_NETWORKS,
+            internal=internal,
+            options={"com.docker.network.bridge.inhibit_ipv4": "true"} if internal else None,
             labels=[docker.NetworkLabelArgs(label=key, value=value) for key, value in self._labels().items()],
             opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
         )
@@ -168,6 +176,9 @@ class DockerTarget:
             tmpfs={"/tmp": f"size={spec.tmp_mib}m,mode=1777"},  # noqa: S108 - a tmpfs of the container's own
             mounts=[*mounts, *config],
             network_mode="bridge" if spec.networks else "none",
+            # The daemon would hand names that it does not know to the host's resolver: a way out, letter by letter.
+            dns=None if OPEN_NETWORKS & set(spec.networks) else [NO_RESOLVER],
+            sysctls=dict(spec.sysctls) or None,
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(name=self._networks[name].name, aliases=[spec.name])
                 for name in spec.networks

@@ -22,15 +22,14 @@ from starlette.routing import Route
 from runtime.assertion import InvalidAssertionError, verify
 from runtime.contract import GuardCategory
 from runtime.custodian.database import Database
+from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.settings import Settings
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
-from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
+from runtime.dialect import TRACE_HEADER, UNKNOWN_KEY, Dialect, Refusal, dialect_of
 
-UNKNOWN_KEY = "unknown_key"
-"""The hooks' reason for "LiteLLM does not know this subject's key": it is made again at the next request."""
 Text = Annotated[str, StringConstraints(max_length=200)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -76,6 +75,7 @@ class Custodian:
         self._settings = settings
         self._gate = gate
         self._database = database
+        self._egress = gate.egress
 
     def routes(self) -> list[Route]:
         """Path and method of everything that is served."""
@@ -146,18 +146,25 @@ class Custodian:
             # No policy can have allowed it, and what has no price would be free.
             return JSONResponse({"error": "not a record: model"}, status_code=400)
         about = verify(body.assertion, self._settings.assertion_key)
+        try:
+            self._egress.check(about.trace, body.model)
+        except EgressError as error:
+            return JSONResponse({"code": error.code, "message": str(error)}, status_code=422)
         await self._database.admit(about, body.dialect.value, body.model, body.prompt_digest)
-        return JSONResponse({})
+        # Only now, and only once for a trace: what is not on record gets no key.
+        return JSONResponse({"ticket": self._egress.admit(about.trace, body.model)})
 
     async def refused(self, body: RecordBody) -> Response:
         """A guard or a limit refused a request before it went out."""
         about = verify(body.assertion, self._settings.assertion_key)
+        self._egress.end(about.trace)
         await self._database.refuse(about, body.told())
         return JSONResponse({})
 
     async def settled(self, body: RecordBody) -> Response:
         """An admitted request has ended; its cost is counted here, by our own prices."""
         about = verify(body.assertion, self._settings.assertion_key, leeway_s=LATE_S)
+        self._egress.end(about.trace)
         price = self._settings.policies.models.get(body.model)
         cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
         if body.reason == UNKNOWN_KEY:
@@ -216,8 +223,8 @@ def _answer(refusal: Refusal, dialect: Dialect, trace: str) -> Response:
     return Response(refusal.encoded(dialect), refusal.status, refusal.headers(trace))
 
 
-def build(settings: Settings) -> Starlette:
-    """The application; it connects when it starts."""
+def build(settings: Settings, egress: Egress) -> Starlette:
+    """The application; it connects when it starts. ``egress`` decides elsewhere about what is admitted here."""
     http = httpx.AsyncClient(trust_env=False)
     database = Database(settings.database)
     rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
@@ -227,6 +234,7 @@ def build(settings: Settings) -> Starlette:
         database=database,
         accounts=Accounts(http, settings.litellm_url, settings.master_key, settings.subject_seed),
         signing_key=settings.assertion_key,
+        egress=egress,
     )
 
     async def reap() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +14,16 @@ from joserfc.jwk import OKPKey
 from runtime.assertion import HEADER, Assertion, sign
 from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.custodian.database import Database
+from runtime.custodian.egress import Egress
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Verifier
 from runtime.dialect import Dialect, Refusal
 
+KEY_HEADER = "x-praxis-key"
+"""Where a caller says who it is when ``Authorization`` holds a token of its own for the provider."""
+USER_TOKEN = re.compile(r"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{8,500}")
+"""The form of the token that Anthropic's clients hold after a user's sign-in; nothing else is passed on for a user."""
 KEY_PREFIX = "sk-praxis-"
 KEY_LIFETIME_S = 30 * 24 * 3600
 
@@ -33,17 +39,27 @@ def digest(key: str) -> bytes:
 
 
 def credential(headers: Mapping[str, str]) -> str:
-    """The caller's credential: ``Authorization: Bearer``, else ``x-api-key``.
+    """The caller's credential: ``x-praxis-key``, else ``Authorization: Bearer``, else ``x-api-key``.
 
     Raises:
         UnauthenticatedError: there is none.
     """
+    if headers.get(KEY_HEADER, "").strip():
+        return headers[KEY_HEADER].strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     if headers.get("x-api-key", "").strip():
         return headers["x-api-key"].strip()
     raise UnauthenticatedError("no credential: send Authorization: Bearer or x-api-key")
+
+
+def user_token(headers: Mapping[str, str]) -> str | None:
+    """The caller's own token for Anthropic, given as ``Authorization: Bearer`` beside ``x-praxis-key``."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if not headers.get(KEY_HEADER, "").strip() or scheme.lower() != "bearer":
+        return None
+    return token.strip() if USER_TOKEN.fullmatch(token.strip()) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +71,7 @@ class Gate:
     database: Database
     accounts: Accounts
     signing_key: OKPKey
+    egress: Egress
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
         """Headers to put on the request, or why it is refused."""
@@ -78,6 +95,8 @@ class Gate:
             return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             return Refusal(status=503, code="unavailable", message="cannot be decided now: the ledger is away")
+        if (token := user_token(headers)) is not None:
+            self.egress.keep(trace, token)
         span = secrets.token_hex(8)
         return {
             "authorization": f"Bearer {key}",

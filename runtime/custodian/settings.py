@@ -8,10 +8,11 @@ from pathlib import Path
 
 from joserfc.jwk import OKPKey
 
-from runtime.contract import Policies
+from runtime.contract import Policies, Upstreams
 from runtime.with_secrets import read_secret
 
 POLICIES = Path("/etc/praxis/policies.json")
+UPSTREAMS = Path("/etc/praxis/upstreams.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Settings:
     demo_client: str
     litellm_url: str
     policies: Policies
+    upstreams: Upstreams
     database: dict[str, str] = field(repr=False)
     master_key: str = field(repr=False)
     subject_seed: bytes = field(repr=False)
@@ -42,6 +44,7 @@ def load() -> Settings:
         demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
         litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
+        upstreams=Upstreams.model_validate_json(UPSTREAMS.read_text(encoding="utf-8")),
         database={
             "host": environment.get("PGHOST", "postgres"),
             "user": "custodian",

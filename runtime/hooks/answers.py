@@ -6,10 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.dialect import Refusal
-
-UNKNOWN_KEY = "unknown_key"
-"""LiteLLM does not know the subject's key (its database is new): the custodian makes it again at the next request."""
+from runtime.dialect import UNKNOWN_KEY, Refusal
 
 
 def reworded(status: int, content: bytes) -> Refusal:

@@ -17,13 +17,13 @@ from typing import Any
 from joserfc.jwk import OKPKey
 
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
-from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
+from runtime.contract import TICKET_HEADER, EffectivePolicy, Policies, PolicyError, resolve
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
-from runtime.hooks.records import NotRecordedError, Records
+from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
 
@@ -35,8 +35,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASKING = frozenset({"/v1/chat/completions", "/v1/messages"})
 LOOKING = frozenset({"/v1/models"})
-INTERNAL = (HEADER.encode(), b"traceparent", b"tracestate", b"x-api-key", b"x-litellm-", b"content-length")
-"""Beginnings of request headers that do not go on to LiteLLM: our own, and those by which a caller could steer it."""
+INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
+"""Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
+whatever it would forward to a provider."""
 TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
 """Beginnings of answer headers that do not go out: addresses, keys and prices of the inside."""
 
@@ -128,7 +129,7 @@ class Gate:
                 return
             body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
-            await self._admit(content, exchange)
+            ticket = await self._admit(content, exchange)
         except RefusedError as error:
             exchange.status, exchange.reason = error.refusal.status, error.refusal.code
             exchange.guards = error.guards or exchange.guards
@@ -137,6 +138,8 @@ class Gate:
             await _refuse(send, error.refusal, exchange.dialect, exchange.about.trace)
             return
         inner["headers"].append((b"content-length", str(len(content)).encode()))
+        if ticket is not None:
+            inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = _Answer(self, exchange, send, counted=True)
         try:
             await self.app(inner, _once(content, receive), answer.send)
@@ -184,12 +187,14 @@ class Gate:
         body, exchange.hide_usage = with_usage(outcome.body, exchange.dialect)
         return body
 
-    async def _admit(self, content: bytes, exchange: Exchange) -> None:
+    async def _admit(self, content: bytes, exchange: Exchange) -> str | None:
         exchange.sent_bytes = len(content)
         digest = hmac.new(self.salt, content, hashlib.sha256).hexdigest()
         record = exchange.record()
         try:
-            await self.records.tell("admitted", {**record, "prompt_digest": digest})
+            return await self.records.admit({**record, "prompt_digest": digest})
+        except NotAdmittedError as error:
+            raise RefusedError(Refusal(status=403, code=error.code, message=str(error))) from None
         except NotRecordedError:
             text = "the request could not be recorded, so it was not sent"
             raise RefusedError(Refusal(status=503, code="not_recorded", message=text)) from None

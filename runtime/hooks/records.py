@@ -20,6 +20,14 @@ class NotRecordedError(Exception):
         self.final = final
 
 
+class NotAdmittedError(Exception):
+    """The custodian has no credential for this request. ``code``: its reason, for a program."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Records:
     """A client of the custodian's record API."""
 
@@ -33,18 +41,35 @@ class Records:
         )
         self._late: set[asyncio.Task[None]] = set()
 
+    async def admit(self, body: dict[str, Any]) -> str | None:
+        """Record that a request is about to go out; the ticket that opens the egress, if it has to go through there.
+
+        Raises:
+            NotRecordedError: it was not written.
+            NotAdmittedError: it was not written because no credential goes with this request.
+        """
+        answer = await self._post("admitted", body)
+        ticket = answer.json().get("ticket")
+        return ticket if isinstance(ticket, str) else None
+
     async def tell(self, what: str, body: dict[str, Any]) -> None:
-        """Write a record: ``admitted``, ``refused`` or ``settled``.
+        """Write a record: ``refused`` or ``settled``.
 
         Raises:
             NotRecordedError: it was not written.
         """
+        await self._post(what, body)
+
+    async def _post(self, what: str, body: dict[str, Any]) -> httpx.Response:
         try:
             answer = await self._http.post(f"/records/{what}", json=body)
         except httpx.HTTPError as error:
             raise NotRecordedError(type(error).__name__, final=False) from None
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise NotAdmittedError(answer.json()["code"], answer.json()["message"])
         if answer.is_error:
             raise NotRecordedError(f"HTTP {answer.status_code}", final=answer.status_code in (400, 403, 409))
+        return answer
 
     async def settle(self, body: dict[str, Any]) -> None:
         """Write how a request ended: now if possible, else as soon as the custodian is back."""

@@ -14,34 +14,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from runtime.with_secrets import FOLDER, read_secret, undumpable, wait_for_secrets
+from runtime.with_secrets import read_secret, undumpable, wait_for_secrets
 
 PORT = 4000
 CONFIG = Path("/etc/praxis/litellm.yaml")
 POLICIES = Path("/etc/praxis/policies.json")
 ENGINE = Path("/opt/praxis/engine")
-OWN = frozenset(
-    {
-        "assertion-public-key",
-        "custodian-record-token",
-        "litellm-db-password",
-        "litellm-master-key",
-        "litellm-salt-key",
-        "redis-password",
-    }
-)
-"""Secrets with a use of their own; every other one is a provider's key, named in litellm.yaml."""
 
 
 def environment() -> dict[str, str]:
     """What LiteLLM reads from its environment."""
-    provider_keys = {
-        "PRAXIS_SECRET_" + file.name.upper().replace("-", "_"): file.read_text(encoding="utf-8")
-        for file in FOLDER.iterdir()
-        if file.name not in OWN and not file.name.startswith(".")
-    }
     return {
-        **provider_keys,
         "LITELLM_MASTER_KEY": read_secret("litellm-master-key"),
         "LITELLM_SALT_KEY": read_secret("litellm-salt-key"),
         "REDIS_HOST": os.environ.get("REDIS_HOST", "redis"),

@@ -1,4 +1,4 @@
-"""The proof stack, up for all live tests and destroyed after them."""
+"""The proof stack, up for all live tests and destroyed after them; and the provider that it reaches."""
 
 from __future__ import annotations
 
@@ -8,21 +8,46 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof import NAME, Proof, declare
+from tests import provider as tests_provider
+from tests.proof import ANTHROPIC_KEY, NAME, OPENAI_KEY, Proof, declare
+from tests.provider import Provider
 
 
 @pytest.fixture(scope="session")
-def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the provider's certificate is; a stack that stays up between runs goes on trusting the same one."""
+    if kept := os.environ.get("PRAXIS_KEEP_PROOF"):
+        folder = Path(kept)
+        folder.mkdir(exist_ok=True)
+        return folder
+    return tmp_path_factory.mktemp("certificates", numbered=True)
+
+
+@pytest.fixture(scope="session")
+def proof(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Proof]:
     stacks: Path = tmp_path_factory.mktemp("stacks")
-    declare(stacks)
+    certificates.chmod(0o755)
+    declare(stacks, tests_provider.certify(certificates))
     running = Proof(stacks, [])
-    keep = bool(os.environ.get("PRAXIS_KEEP_PROOF"))  # for work on the tests: the stack stays for the next run
+    keep = bool(
+        os.environ.get("PRAXIS_KEEP_PROOF")
+    )  # a folder; for work on the tests: the stack stays for the next run
     if not keep:
         running.praxis("down", NAME, "--yes", check=False)  # what an interrupted run may have left
+    running.praxis("secrets", "set", NAME, "anthropic-api-key", stdin=ANTHROPIC_KEY)
+    running.praxis("secrets", "set", NAME, "openai-api-key", stdin=OPENAI_KEY)
     running.praxis("up", NAME)
     yield running
     if not keep:
         running.praxis("down", NAME, "--yes")
+
+
+@pytest.fixture(scope="session")
+def provider(proof: Proof, certificates: Path) -> Iterator[Provider]:
+    """Anthropic and OpenAI, as the proof stack's egress reaches them."""
+    running = tests_provider.start(NAME, certificates)
+    yield running
+    running.container.remove(force=True)
 
 
 @pytest.fixture(scope="session")

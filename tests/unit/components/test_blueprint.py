@@ -15,6 +15,7 @@ from config.stack import Stack
 from infra.custody import recipes
 from infra.paths import STACKS
 from infra.targets.docker import AGENT_MEMORY_MIB
+from runtime.contract import EGRESS_PLACEHOLDER
 
 
 @pytest.fixture(scope="module")
@@ -80,22 +81,68 @@ def test_only_the_custodian_and_litellm_itself_get_its_master_key(plan: Blueprin
     assert holders == {"custodian", "litellm"}
 
 
-def test_a_provider_model_opens_a_way_out_for_litellm_and_delivers_its_key(stack: Stack) -> None:
-    model = {
-        "provider": "anthropic",
-        "api_key": "secret://anthropic-api-key",
-        "price_usd_per_million_tokens": {"input": 3, "output": 15},
-    }
+@pytest.fixture
+def with_provider(stack: Stack) -> Blueprint:
     raw = stack.model_dump(mode="json")
-    raw["models"]["claude"] = model
-    wider = Stack.model_validate(raw)
-    spec = blueprint(wider, "laptop")["litellm"]
-    assert "providers" in spec.networks
-    assert spec.secrets["anthropic-api-key"] == "${anthropic-api-key}"
-    (entry,) = [
-        m for m in yaml.safe_load(spec.config_files["litellm.yaml"])["model_list"] if m["model_name"] == "claude"
-    ]
-    assert entry["litellm_params"]["api_key"] == "os.environ/PRAXIS_SECRET_ANTHROPIC_API_KEY"
+    price = {"input": 3, "output": 15}
+    raw["models"] |= {
+        "claude": {
+            "provider": "anthropic",
+            "model": "claude-sonnet-4-5",
+            "api_key": "secret://anthropic-api-key",
+            "price_usd_per_million_tokens": price,
+        },
+        "gpt": {"provider": "openai", "api_key": "secret://openai-api-key", "price_usd_per_million_tokens": price},
+    }
+    return blueprint(Stack.model_validate(raw), "laptop")
+
+
+class TestEgress:
+    """With a provider there is one way out, and the key is on neither side of it that LiteLLM can reach."""
+
+    def test_only_edge_and_egress_have_a_way_out(self, with_provider: Blueprint) -> None:
+        open_to = {spec.name: set(spec.networks) & OPEN_NETWORKS for spec in with_provider.services}
+        assert {name: nets for name, nets in open_to.items() if nets} == {"edge": {"public"}, "egress": {"outside"}}
+
+    def test_the_keys_are_the_custodians_alone(self, with_provider: Blueprint) -> None:
+        for key in ("anthropic-api-key", "openai-api-key"):
+            assert [spec.name for spec in with_provider.services if key in "".join(spec.secrets.values())] == [
+                "custodian"
+            ]
+
+    def test_litellm_holds_a_placeholder_and_knows_the_egress_alone(self, with_provider: Blueprint) -> None:
+        models = yaml.safe_load(with_provider["litellm"].config_files["litellm.yaml"])["model_list"]
+        params = {model["model_name"]: model["litellm_params"] for model in models}
+        assert params["claude"]["api_key"] == params["gpt"]["api_key"] == EGRESS_PLACEHOLDER
+        assert params["claude"]["api_base"] == "http://egress:8200/anthropic"
+        assert params["gpt"]["api_base"] == "http://egress:8200/openai/v1"
+
+    def test_exact_paths_of_declared_providers_go_out_by_way_of_the_custodian(self, with_provider: Blueprint) -> None:
+        http = yaml.safe_load(with_provider["egress"].config_files["dynamic/routes.yaml"])["http"]
+        rules = {name: router["rule"] for name, router in http["routers"].items()}
+        assert rules == {
+            "anthropic": "Method(`POST`) && (Path(`/anthropic/v1/messages`))",
+            "openai": "Method(`POST`) && (Path(`/openai/v1/chat/completions`))",
+        }
+        assert all(router["middlewares"][0] == "custodian" for router in http["routers"].values())
+        assert http["services"]["openai"]["loadBalancer"]["servers"] == [{"url": "https://api.openai.com"}]
+
+    def test_the_egress_holds_no_key_and_offers_no_api(self, with_provider: Blueprint) -> None:
+        shown = "".join(with_provider["egress"].config_files.values())
+        assert "customRequestHeaders" in shown
+        assert not {"api:", "dashboard", "metrics"} & set(shown.split())
+        assert set(with_provider["egress"].secrets.values()) == {
+            "${egress-client-cert}",
+            "${egress-client-key}",
+            "${ca-cert}",
+        }
+
+    def test_without_a_provider_there_is_none(self, plan: Blueprint) -> None:
+        assert "egress" not in {spec.name for spec in plan.services}
+        assert "outside" not in plan.networks
+
+    def test_limits_still_add_up(self, with_provider: Blueprint) -> None:
+        assert with_provider.memory_mib + AGENT_MEMORY_MIB <= MEMORY_LIMIT_MIB
 
 
 class TestRoutes:

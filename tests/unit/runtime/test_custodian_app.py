@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -11,128 +9,18 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-import respx
 from joserfc.jwk import OKPKey
-from starlette.applications import Starlette
 
 from runtime.assertion import Assertion, verify
 from runtime.contract import Kind, Policies, resolve
-from runtime.custodian.app import build
-from runtime.custodian.settings import Settings
-from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, agent, claims
-
-LITELLM = "http://litellm:4000"
-MASTER = "sk-master-canary"
-ADMIN = {"Authorization": "Bearer admin-canary"}
-HOOKS = {"Authorization": "Bearer record-canary"}
-SIGNING = OKPKey.generate_key("Ed25519")
-
-
-class FakeLiteLLM:
-    """LiteLLM's admin API as far as the custodian uses it, with what it was told."""
-
-    def __init__(self) -> None:
-        self.teams: set[str] = set()
-        self.users: set[str] = set()
-        self.keys: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
-        self.down = False
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        if self.down:
-            raise httpx.ConnectError("down")
-        assert request.headers["authorization"] == f"Bearer {MASTER}"
-        path, query = request.url.path, request.url.params
-        body = json.loads(request.content or b"{}")
-        self.asked.append(path)
-        match path:
-            case "/team/info":
-                return httpx.Response(200 if query["team_id"] in self.teams else 404, json={})
-            case "/team/new":
-                self.teams.add(body["team_id"])
-            case "/user/info":
-                found = query["user_id"] in self.users
-                return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
-            case "/user/new":
-                self.users.add(body["user_id"])
-            case "/key/update":
-                if body["key"] not in self.keys:
-                    return httpx.Response(404, json={})
-                self.keys[body["key"]] = body
-            case "/key/generate":
-                assert body["key"] not in self.keys
-                self.keys[body["key"]] = body
-            case _:
-                raise AssertionError(path)
-        return httpx.Response(200, json={})
-
-
-class World:
-    """The custodian with everything around it."""
-
-    def __init__(self, app: Starlette, realm: Realm, litellm: FakeLiteLLM, database: dict[str, str]) -> None:
-        self.app = app
-        self.realm = realm
-        self.litellm = litellm
-        self.database = database
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self.http = httpx.AsyncClient(transport=transport, base_url="http://custodian:8100")
-
-    async def auth(self, credential: str | None = None, *, uri: str = "/v1/chat/completions", **headers: str) -> Any:
-        """What the edge asks; ``credential`` goes as a bearer."""
-        given = {} if credential is None else {"authorization": f"Bearer {credential}"}
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.http.get("/auth", headers={**given, **named, "x-forwarded-uri": uri})
-
-    def token(self, **changes: Any) -> str:
-        return self.realm.sign(claims(jti=secrets.token_hex(4), **changes))
-
-    async def asserted(self, **changes: Any) -> tuple[str, Assertion]:
-        """An assertion that the custodian gave out, and what is in it."""
-        answer = await self.auth(self.token(**changes))
-        assert answer.status_code == 200
-        token = answer.headers["x-praxis-assertion"]
-        return token, verify(token, SIGNING)
-
-    async def tell(
-        self, what: str, assertion: str, headers: dict[str, str] | None = None, **changes: Any
-    ) -> httpx.Response:
-        body = {"assertion": assertion, "dialect": "openai", "model": "small", **changes}
-        return await self.http.post(f"/records/{what}", json=body, headers=HOOKS if headers is None else headers)
-
-    async def record(self, trace: str) -> dict[str, Any]:
-        answer = await self.http.get(f"/records/{trace}", headers=ADMIN)
-        assert answer.status_code == 200
-        found: dict[str, Any] = answer.json()
-        return found
-
-
-def settings(database: dict[str, str], policies: Policies = POLICIES) -> Settings:
-    return Settings(
-        issuer=ISSUER,
-        jwks_url=JWKS_URL,
-        audience=AUDIENCE,
-        demo_client=DEMO_CLIENT,
-        litellm_url=LITELLM,
-        policies=policies,
-        database=database,
-        master_key=MASTER,
-        subject_seed=b"seed-canary",
-        assertion_key=SIGNING,
-        record_token="record-canary",
-        admin_token="admin-canary",
-    )
+from tests.unit.runtime.custodian_world import ADMIN, HOOKS, MASTER, SIGNING, World, running, settings
+from tests.unit.runtime.realm import DEMO_CLIENT, POLICIES, agent, claims
 
 
 @pytest.fixture
 async def world(database_settings: dict[str, str]) -> AsyncIterator[World]:
-    realm, litellm = Realm(), FakeLiteLLM()
-    with respx.mock(assert_all_called=False) as outside:
-        outside.get(JWKS_URL).mock(side_effect=realm.answer)
-        outside.route(host="litellm").mock(side_effect=litellm.answer)
-        app = build(settings(database_settings))
-        async with app.router.lifespan_context(app):
-            yield World(app, realm, litellm, database_settings)
+    async with running(database_settings) as made:
+        yield made
 
 
 def openai_code(answer: httpx.Response) -> str:
@@ -181,16 +69,9 @@ class TestPassing:
     async def test_a_role_without_models_gets_none_rather_than_all(self, database_settings: dict[str, str]) -> None:
         raw = POLICIES.model_dump(mode="json")
         raw["roles"]["engineer"]["models"] = []
-        realm, litellm = Realm(), FakeLiteLLM()
-        with respx.mock(assert_all_called=False) as outside:
-            outside.get(JWKS_URL).mock(side_effect=realm.answer)
-            outside.route(host="litellm").mock(side_effect=litellm.answer)
-            app = build(settings(database_settings, Policies.model_validate(raw)))
-            async with app.router.lifespan_context(app):
-                assert (
-                    await World(app, realm, litellm, database_settings).auth(realm.sign(claims()))
-                ).status_code == 200
-        assert [key["models"] for key in litellm.keys.values()] == [["no-default-models"]]
+        async with running(database_settings, Policies.model_validate(raw)) as world:
+            assert (await world.auth(world.token())).status_code == 200
+        assert [key["models"] for key in world.litellm.keys.values()] == [["no-default-models"]]
 
     async def test_known_subjects_cost_litellm_nothing(self, world: World) -> None:
         await world.auth(world.token())

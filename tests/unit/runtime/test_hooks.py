@@ -91,6 +91,7 @@ class Custodian:
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.statuses: dict[str, int] = {}
+        self.answers: dict[str, Any] = {}
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         what = request.url.path.rpartition("/")[2]
@@ -100,7 +101,7 @@ class Custodian:
             raise httpx.ConnectError("away")
         if status == 200:
             self.told.append((what, json.loads(request.content)))
-        return httpx.Response(status, json={})
+        return httpx.Response(status, json=self.answers.get(what, {}))
 
     def only(self, what: str) -> dict[str, Any]:
         (found,) = [body for told, body in self.told if told == what]
@@ -245,8 +246,8 @@ class TestPassing:
         }
         await world.ask(MESSAGES, "grüße", headers={**world.headers(), **extra}, temperature=0.5)
         ((_, headers, body),) = world.upstream.asked
-        assert not {"x-praxis-assertion", "x-api-key", "traceparent"} & set(headers)
-        assert not [name for name in headers if name.startswith("x-litellm")]
+        assert "traceparent" not in headers
+        assert not [name for name in headers if name.startswith("x-")], "LiteLLM would forward it to the provider"
         assert headers["anthropic-beta"] == "b1"
         assert headers["authorization"] == "Bearer sk-of-the-subject"
         assert (body["temperature"], body["messages"][0]["content"]) == (0.5, "grüße")
@@ -466,6 +467,30 @@ class TestGuard:
             answer = await world.ask(path)
             assert answer.status_code == 503
             assert CARD not in answer.text
+        assert world.upstream.asked == []
+
+
+class TestTicket:
+    async def test_the_custodians_ticket_goes_on_and_the_callers_does_not(self, world: World) -> None:
+        world.custodian.answers["admitted"] = {"ticket": "t-1"}
+        await world.ask(headers={**world.headers(), "x-praxis-ticket": "forged"})
+        ((_, headers, _),) = world.upstream.asked
+        assert headers["x-praxis-ticket"] == "t-1"
+
+    async def test_without_one_none_goes_on(self, world: World) -> None:
+        await world.ask(headers={**world.headers(), "x-praxis-ticket": "forged"})
+        ((_, headers, _),) = world.upstream.asked
+        assert "x-praxis-ticket" not in headers
+
+    @BOTH
+    async def test_a_request_without_a_credential_to_go_with_is_refused_in_dialect(
+        self, world: World, path: str
+    ) -> None:
+        world.custodian.statuses["admitted"] = 422
+        world.custodian.answers["admitted"] = {"code": "user_token_missing", "message": "bring your own"}
+        answer = await world.ask(path)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (403, "bring your own")
+        assert world.custodian.only("refused")["reason"] == "user_token_missing"
         assert world.upstream.asked == []
 
 

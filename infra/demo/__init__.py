@@ -1,0 +1,1 @@
+"""Demonstrations that show what the gateway withstands."""

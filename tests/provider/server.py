@@ -1,0 +1,130 @@
+"""A provider on the tests' own network: Anthropic's and OpenAI's APIs as far as the gateway asks for them.
+
+Runs in a container, with the standard library alone; answers over TLS under the vendors' names and writes down what
+it was sent (``/tmp/seen.jsonl``), so that a test can say which credential arrived, and what else.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+SEEN = Path("/tmp/seen.jsonl")
+WORDS = ("Hello", " from", " the", " provider")
+
+
+class Provider(BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Answer in the dialect of the path."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        seen = {
+            "path": self.path,
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "body": body,
+        }
+        with SEEN.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(seen) + "\n")
+        if "please fail" in json.dumps(body):
+            self._whole({"error": {"type": "overloaded_error", "message": "overloaded"}}, status=529)
+            return
+        anthropic = self.path.partition("?")[0] == "/v1/messages"
+        if body.get("stream"):
+            self._stream(anthropic_events() if anthropic else openai_events())
+        else:
+            self._whole(anthropic_answer() if anthropic else openai_answer())
+
+    def _whole(self, answer: dict[str, Any], status: int = 200) -> None:
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _stream(self, events: list[str]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for event in events:
+            self.wfile.write(event.encode())
+            self.wfile.flush()
+            time.sleep(0.01)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def anthropic_answer() -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude",
+        "content": [{"type": "text", "text": "".join(WORDS)}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 10, "output_tokens": 4},
+    }
+
+
+def anthropic_events() -> list[str]:
+    start = {
+        **anthropic_answer(),
+        "content": [],
+        "stop_reason": None,
+        "usage": {"input_tokens": 10, "output_tokens": 1},
+    }
+    delta = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}} for word in WORDS
+    ]
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *delta,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+        {"type": "message_stop"},
+    ]
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
+
+
+def openai_answer() -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(WORDS)}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14},
+    }
+
+
+def openai_events() -> list[str]:
+    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt"}
+    chunks: list[dict[str, Any]] = [
+        {**base, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in WORDS
+    ]
+    chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
+    chunks.append({**base, "choices": [], "usage": usage})
+    return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
+
+
+if __name__ == "__main__":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    server = ThreadingHTTPServer(("0.0.0.0", 443), Provider)  # noqa: S104 - inside the tests' own network
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()

@@ -1,0 +1,149 @@
+"""The custodian with everything around it: a realm that signs, a LiteLLM that takes accounts, an egress."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import respx
+from joserfc.jwk import OKPKey
+from starlette.applications import Starlette
+
+from runtime.assertion import Assertion, verify
+from runtime.contract import Policies, Upstream, Upstreams
+from runtime.custodian.app import build
+from runtime.custodian.egress import Egress
+from runtime.custodian.egress_api import application
+from runtime.custodian.settings import Settings
+from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, claims
+
+LITELLM = "http://litellm:4000"
+MASTER = "sk-master-canary"
+ADMIN = {"Authorization": "Bearer admin-canary"}
+HOOKS = {"Authorization": "Bearer record-canary"}
+PROVIDER_KEYS = {"anthropic-api-key": "sk-ant-api03-canary"}
+UPSTREAMS = Upstreams(
+    upstreams={
+        "anthropic": Upstream(secret="anthropic-api-key", header="x-api-key", models=("claude",)),
+        "anthropic-2": Upstream(secret=None, header="x-api-key", models=("claude-own",), user_tokens=True),
+    }
+)
+SIGNING = OKPKey.generate_key("Ed25519")
+
+
+class FakeLiteLLM:
+    """LiteLLM's admin API as far as the custodian uses it, with what it was told."""
+
+    def __init__(self) -> None:
+        self.teams: set[str] = set()
+        self.users: set[str] = set()
+        self.keys: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.down = False
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("down")
+        assert request.headers["authorization"] == f"Bearer {MASTER}"
+        path, query = request.url.path, request.url.params
+        body = json.loads(request.content or b"{}")
+        self.asked.append(path)
+        match path:
+            case "/team/info":
+                return httpx.Response(200 if query["team_id"] in self.teams else 404, json={})
+            case "/team/new":
+                self.teams.add(body["team_id"])
+            case "/user/info":
+                found = query["user_id"] in self.users
+                return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
+            case "/user/new":
+                self.users.add(body["user_id"])
+            case "/key/update":
+                if body["key"] not in self.keys:
+                    return httpx.Response(404, json={})
+                self.keys[body["key"]] = body
+            case "/key/generate":
+                assert body["key"] not in self.keys
+                self.keys[body["key"]] = body
+            case _:
+                raise AssertionError(path)
+        return httpx.Response(200, json={})
+
+
+class World:
+    """The custodian with everything around it."""
+
+    def __init__(
+        self, app: Starlette, egress: Egress, realm: Realm, litellm: FakeLiteLLM, database: dict[str, str]
+    ) -> None:
+        self.app = app
+        self.realm = realm
+        self.litellm = litellm
+        self.database = database
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://custodian:8100")
+        self.out = httpx.AsyncClient(
+            transport=httpx.ASGITransport(application(egress)), base_url="https://custodian:8101"
+        )
+
+    async def auth(self, credential: str | None = None, *, uri: str = "/v1/chat/completions", **headers: str) -> Any:
+        """What the edge asks; ``credential`` goes as a bearer."""
+        given = {} if credential is None else {"authorization": f"Bearer {credential}"}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.get("/auth", headers={**given, **named, "x-forwarded-uri": uri})
+
+    def token(self, **changes: Any) -> str:
+        return self.realm.sign(claims(jti=secrets.token_hex(4), **changes))
+
+    async def asserted(self, **changes: Any) -> tuple[str, Assertion]:
+        """An assertion that the custodian gave out, and what is in it."""
+        answer = await self.auth(self.token(**changes))
+        assert answer.status_code == 200
+        token = answer.headers["x-praxis-assertion"]
+        return token, verify(token, SIGNING)
+
+    async def tell(
+        self, what: str, assertion: str, headers: dict[str, str] | None = None, **changes: Any
+    ) -> httpx.Response:
+        body = {"assertion": assertion, "dialect": "openai", "model": "small", **changes}
+        return await self.http.post(f"/records/{what}", json=body, headers=HOOKS if headers is None else headers)
+
+    async def record(self, trace: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/records/{trace}", headers=ADMIN)
+        assert answer.status_code == 200
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def settings(database: dict[str, str], policies: Policies = POLICIES) -> Settings:
+    return Settings(
+        issuer=ISSUER,
+        jwks_url=JWKS_URL,
+        audience=AUDIENCE,
+        demo_client=DEMO_CLIENT,
+        litellm_url=LITELLM,
+        policies=policies,
+        upstreams=UPSTREAMS,
+        database=database,
+        master_key=MASTER,
+        subject_seed=b"seed-canary",
+        assertion_key=SIGNING,
+        record_token="record-canary",
+        admin_token="admin-canary",
+    )
+
+
+@asynccontextmanager
+async def running(database: dict[str, str], policies: Policies = POLICIES) -> AsyncIterator[World]:
+    """A custodian that serves, over the database of these settings."""
+    realm, litellm, egress = Realm(), FakeLiteLLM(), Egress(UPSTREAMS, PROVIDER_KEYS.get)
+    with respx.mock(assert_all_called=False) as outside:
+        outside.get(JWKS_URL).mock(side_effect=realm.answer)
+        outside.route(host="litellm").mock(side_effect=litellm.answer)
+        app = build(settings(database, policies), egress)
+        async with app.router.lifespan_context(app):
+            yield World(app, egress, realm, litellm, database)
