@@ -19,6 +19,8 @@ SECRETS = (
     "assertion-private-key",
     "custodian-record-token",
     "custodian-admin-token",
+    "chain-private-key",
+    "chain-retired-key",
 )
 
 
