@@ -305,6 +305,22 @@ class TestTampering:
             await database.pool.execute(statement)
         assert (await looked(database)).findings == ()
 
+    async def test_the_custodian_needs_no_more_than_to_own_its_database(
+        self, database_settings: dict[str, str]
+    ) -> None:
+        """As images/postgres makes it: a role without any other right, and the fence stands before it too."""
+        admin, role = await asyncpg.connect(**database_settings), f"owner_{secrets.token_hex(4)}"
+        await admin.execute(f"CREATE ROLE {role} LOGIN")
+        await admin.execute(f"ALTER DATABASE {database_settings['database']} OWNER TO {role}")
+        database = await opening({**database_settings, "user": role})
+        await admitted(database)
+        with pytest.raises(asyncpg.RaiseError):
+            await database.pool.execute("DELETE FROM chain")
+        assert (await looked(database)).findings == ()
+        await database.close()
+        await admin.execute(f"REASSIGN OWNED BY {role} TO custodian; DROP OWNED BY {role}; DROP ROLE {role}")
+        await admin.close()
+
     async def test_nobody_else_has_a_right_to_it(self, database: Database) -> None:
         await database.pool.execute("DROP ROLE IF EXISTS chain_stranger")
         await database.pool.execute("CREATE ROLE chain_stranger")
