@@ -23,6 +23,8 @@ SECRETS = (
     "custodian-tls-key",
     "custodian-tls-cert",
     "ca-cert",
+    "chain-private-key",
+    "chain-retired-key",
 )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from components.data import DATABASES
 from config.stack import Stack
 from infra.paths import stack_folder
@@ -17,6 +20,23 @@ from runtime.store import (
     Store,
     StoreError,
 )
+
+
+@dataclass(frozen=True)
+class FirstValue:
+    """What ``of`` was when this was made; it stays so when ``of`` becomes another."""
+
+    of: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.of,)
+
+    def make(self, values: Mapping[str, str]) -> str:
+        return values[self.of]
+
+    def stale(self, value: str, values: Mapping[str, str]) -> bool:
+        return False
 
 
 def recipes(stack: Stack) -> dict[str, Recipe]:
@@ -35,6 +55,9 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
         "sso-cookie-secret": RandomBytes(32),
         "assertion-private-key": Ed25519Key(),
         "assertion-public-key": PublicKey("assertion-private-key"),
+        "chain-private-key": Ed25519Key(),
+        "chain-public-key": PublicKey("chain-private-key"),
+        "chain-retired-key": FirstValue("chain-private-key"),
         "ca-key": EcKey(),
         "ca-cert": CaCert("ca-key"),
         "custodian-tls-key": EcKey(),
@@ -71,3 +94,10 @@ def open_store(name: str, stack: Stack) -> Store:
     store = Store(stack_folder(name).custody)
     store.ensure(made)
     return store
+
+
+def new_chain_key(store: Store, stack: Stack) -> None:
+    """Make a new key for the audit chain. The old one is kept until the next change: it signs the change to the new."""
+    store.set("chain-retired-key", store.get("chain-private-key"))
+    store.set("chain-private-key", Ed25519Key().make({}))
+    store.ensure(recipes(stack))

@@ -43,6 +43,11 @@ class StackFolder:
         return self.path / "passphrase"
 
     @property
+    def chain_head(self) -> Path:
+        """The last head of the audit chain that was verified from this machine."""
+        return self.path / "chain-head"
+
+    @property
     def authority(self) -> Path:
         """The certificate (PEM) of the stack's own CA, for clients."""
         return self.path / "ca.crt"

@@ -94,3 +94,19 @@ def mounted(stack: str) -> set[str]:
     """Host folders that containers of the stack mount."""
     containers = connect().containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
     return {str(mount.get("Source")) for container in containers for mount in container.attrs["Mounts"]}
+
+
+def restart(stack: str, service: str) -> None:
+    """Stop a service and start it again.
+
+    Raises:
+        CommandError: Docker cannot be reached, or does not run the service.
+    """
+    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
+    found = connect().containers.list(all=True, filters={"label": labels})
+    if not found:
+        raise CommandError(f"'{service}' of stack '{stack}' does not run", fix=f"./praxis up {stack}")
+    try:
+        found[0].restart(timeout=10)
+    except DockerException as error:
+        raise CommandError(f"'{service}' does not start again: {error}") from None

@@ -1,12 +1,9 @@
-"""Commands that look and change nothing: status, doctor, records, cache."""
+"""Commands that look and change nothing: status, doctor, cache."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Any
-
-import httpx
 
 from components.identity import public_url
 from infra.cli import edge
@@ -109,36 +106,6 @@ def credential(loaded: Loaded, subject: str, kind: CredentialKind) -> edge.Crede
         )
     access = edge.obtain(loaded.stack, store, subject)
     return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access)
-
-
-def _custodian(loaded: Loaded, path: str) -> Any:
-    headers = {"Authorization": f"Bearer {loaded.store().get('custodian-admin-token')}"}
-    url = f"http://127.0.0.1:{loaded.stack.edge.admin_port}/custodian{path}"
-    try:
-        answer = httpx.get(url, headers=headers, timeout=15, trust_env=False)
-    except httpx.HTTPError as error:
-        raise CommandError(f"the custodian does not answer: {error}", code=Exit.UNREACHABLE) from None
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        raise CommandError("no such record")
-    if answer.status_code != httpx.codes.OK:
-        raise CommandError(f"the custodian answered HTTP {answer.status_code}", code=Exit.UNREACHABLE)
-    return answer.json()
-
-
-def receipt(loaded: Loaded, trace_id: str) -> Any:
-    """The record of one request."""
-    return _custodian(loaded, f"/records/{trace_id}")
-
-
-def tail(loaded: Loaded, number: int, *, as_json: bool) -> None:
-    """The newest records."""
-    records = _custodian(loaded, f"/records?limit={number}")
-    rows = records["records"] if isinstance(records, dict) else records
-    if as_json:
-        emit_json(rows)
-        return
-    columns = ["time", "name", "department", "model", "state", "cost_usd", "trace"]
-    table("Records", columns, [[str(row.get(column, "")) for column in columns] for row in rows])
 
 
 def cache(*, as_json: bool) -> None:

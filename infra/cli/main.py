@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from infra.cli import demo, lifecycle, look
+from infra.cli import audit, demo, lifecycle, look
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
 from infra.cli.loading import load
@@ -21,7 +22,7 @@ app = typer.Typer(
 )
 secrets_app = typer.Typer(help="Secrets by name: they are set and listed here, and never shown.", no_args_is_help=True)
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
-audit_app = typer.Typer(help="Records of requests.", no_args_is_help=True)
+audit_app = typer.Typer(help="Records of requests, and the signed chain that proves them.", no_args_is_help=True)
 demo_app = typer.Typer(help="Demonstrations on the running stack.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(secrets_app, name="secrets")
@@ -132,9 +133,43 @@ def secrets_list(stack: StackName, as_json: AsJson = False) -> None:
 
 @audit_app.command("receipt")
 def audit_receipt(stack: StackName, trace_id: Annotated[str, typer.Argument(metavar="TRACE_ID")]) -> None:
-    """The record of one request, as JSON."""
+    """The record of one request with its signed events, as JSON; exit 1 when they do not prove it."""
     with reported():
-        emit_json(look.receipt(load(stack), trace_id))
+        audit.receipt(load(stack), trace_id)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    stack: StackName,
+    as_json: AsJson = False,
+    from_file: Annotated[
+        Path | None, typer.Option("--from-file", metavar="FILE", help="An export, in place of the running stack.")
+    ] = None,
+) -> None:
+    """Verify the whole audit chain, also against what this machine saw of it before."""
+    with reported():
+        audit.verify(load(stack), from_file, as_json=as_json)
+
+
+@audit_app.command("export")
+def audit_export(stack: StackName) -> None:
+    """Print the audit chain as JSON lines: `python -m runtime.chain FILE --key FILE` verifies them anywhere."""
+    with reported():
+        audit.export(load(stack))
+
+
+@audit_app.command("public-key")
+def audit_public_key(stack: StackName) -> None:
+    """Print the public key (PEM) that the audit chain is verified with."""
+    with reported():
+        sys.stdout.write(load(stack).store().get("chain-public-key"))
+
+
+@audit_app.command("new-key")
+def audit_new_key(stack: StackName) -> None:
+    """Give the audit chain a new key, named in the chain by the old one; the custodian starts anew for it."""
+    with reported():
+        audit.new_key(load(stack))
 
 
 @audit_app.command("tail")
@@ -145,7 +180,7 @@ def audit_tail(
 ) -> None:
     """The newest records."""
     with reported():
-        look.tail(load(stack), number, as_json=as_json)
+        audit.tail(load(stack), number, as_json=as_json)
 
 
 @cache_app.command("show")

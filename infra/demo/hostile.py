@@ -21,8 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 FILE_BYTES, MEMORY_BYTES, TIMEOUT_S = 1 << 20, 96 << 20, 1.0
 SKIPPED = ("proc", "sys", "usr", "lib", "lib64", "bin", "sbin", "boot", "dev")
-SERVICES = ("edge", "custodian", "litellm", "keycloak", "mlflow", "sso", "collector", "postgres", "redis", "model")
-SERVICES += ("egress", "secrets", "host.docker.internal")
+SERVICES = [
+    *("edge", "custodian", "litellm", "keycloak", "mlflow", "sso", "collector", "postgres", "redis", "model"),
+    *("egress", "secrets", "host.docker.internal"),
+]
 PORTS = (
     22,
     53,

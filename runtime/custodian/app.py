@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from runtime.assertion import InvalidAssertionError, verify
 from runtime.contract import GuardCategory
+from runtime.custodian import chain_api
 from runtime.custodian.database import Database
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace
@@ -28,6 +29,7 @@ from runtime.custodian.litellm import Accounts
 from runtime.custodian.settings import Settings
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
+from runtime.custodian.writer import Writer
 from runtime.dialect import TRACE_HEADER, UNKNOWN_KEY, Dialect, Refusal, dialect_of
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -89,6 +91,7 @@ class Custodian:
             Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
             Route("/records/{trace}", self.one_record),
+            *chain_api.routes(self._database, lambda request: _holds(request, self._settings.admin_token)),
         ]
 
     async def auth(self, request: Request) -> Response:
@@ -226,7 +229,7 @@ def _answer(refusal: Refusal, dialect: Dialect, trace: str) -> Response:
 def build(settings: Settings, egress: Egress) -> Starlette:
     """The application; it connects when it starts. ``egress`` decides elsewhere about what is admitted here."""
     http = httpx.AsyncClient(trust_env=False)
-    database = Database(settings.database)
+    database = Database(settings.database, Writer(settings.chain_key, settings.retired_chain_key))
     rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
     gate = Gate(
         policies=settings.policies,

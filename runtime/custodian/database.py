@@ -1,4 +1,8 @@
-"""The custodian's own tables: virtual keys, records, spending. It is the only writer."""
+"""The custodian's own tables: virtual keys, records, spending, the audit chain. It is the only writer.
+
+What happens to a record is written together with its event of the chain (:mod:`runtime.custodian.writer`). An event
+holds what the record says, but for the name of a person: that can be erased, and the chain holds.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,8 +18,11 @@ from typing import Any
 import asyncpg
 
 from runtime.assertion import Assertion
+from runtime.chain import START, Draft, Event, Head
 from runtime.contract import Budget, Kind
 from runtime.custodian.subject import Subject
+from runtime.custodian.writer import COLUMNS, Writer, event_of
+from runtime.receipt import CHAIN
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS virtual_key (
@@ -33,6 +41,9 @@ CREATE TABLE IF NOT EXISTS spending (
     PRIMARY KEY (sub, period, begins));
 """
 _LOCK = 7226
+_EVENTS = f"SELECT {', '.join(COLUMNS)} FROM chain"  # noqa: S608
+PERIODS = ("day", "week", "month")
+"""What a budget may be for; all are counted, so that it can be changed."""
 
 
 def period_begin(period: str, today: date | None = None) -> date:
@@ -46,8 +57,9 @@ def period_begin(period: str, today: date | None = None) -> date:
 class Database:
     """Connected by :meth:`open`; every method may raise ``OSError`` or ``asyncpg.PostgresError``."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], writer: Writer) -> None:
         self._settings = dict(settings)
+        self._writer = writer
         self._pool: asyncpg.Pool | None = None
 
     async def open(self, patience_s: float = 60) -> None:
@@ -55,6 +67,7 @@ class Database:
 
         Raises:
             ConnectionError: the server did not let us in within ``patience_s``.
+            BrokenChainError: the stored chain does not end as this custodian left it.
         """
         until = time.monotonic() + patience_s
         while self._pool is None:
@@ -67,14 +80,23 @@ class Database:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(_SCHEMA)
+            await self._writer.begin(connection)
+        self._writer.start(self._pool)
 
     async def _connected(self) -> asyncpg.Pool:
         return await asyncpg.create_pool(
-            **self._settings, min_size=1, max_size=4, command_timeout=5, timeout=5, max_inactive_connection_lifetime=60
+            **self._settings,
+            min_size=1,
+            max_size=4,
+            command_timeout=5,
+            timeout=5,
+            max_inactive_connection_lifetime=60,
+            reset=_nothing_to_reset,
         )
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._writer.stop()
         if self._pool is not None:
             await self._pool.close()
 
@@ -131,36 +153,62 @@ class Database:
 
     async def admit(self, about: Assertion, dialect: str, model: str, prompt_digest: str) -> None:
         """Record that a request is about to go out. A trace is admitted once: a second time is an error."""
-        await self.pool.execute(
-            "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo, dialect,"
-            " model, prompt_digest) VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-            *_identity(about),
-            dialect,
-            model,
-            prompt_digest,
-        )
+        body = {**_identity(about), "dialect": dialect, "model": model, "prompt_digest": prompt_digest}
+
+        async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
+            done = await connection.fetchval(
+                "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo,"
+                " dialect, model, prompt_digest) VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+                " ON CONFLICT (trace) DO NOTHING RETURNING true",
+                *_columns(about),
+                dialect,
+                model,
+                prompt_digest,
+            )
+            return bool(done), [Draft("admitted", body)] if done else []
+
+        if not await self._writer.write(work):
+            raise asyncpg.UniqueViolationError("this trace is recorded already")
 
     async def refuse(self, about: Assertion, what: Mapping[str, Any]) -> None:
         """Record a request that was refused before it went out."""
-        await self.pool.execute(
-            "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo, dialect,"
-            " model, status, guards, reason, input_tokens, output_tokens, cost_usd, ended)"
-            " VALUES ($1, 'refused', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, now())"
-            " ON CONFLICT (trace) DO NOTHING",
-            *_identity(about),
-            what["dialect"],
-            what["model"],
-            what["status"],
-            json.dumps(what.get("guards") or {}),
-            what.get("reason"),
-        )
+        guards = what.get("guards") or {}
+        body = {
+            **_identity(about),
+            **{name: what[name] for name in ("dialect", "model", "status")},
+            **{"guards": guards, "reason": what.get("reason"), "input_tokens": 0, "output_tokens": 0, "cost_usd": "0"},
+        }
+
+        async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
+            done = await connection.fetchval(
+                "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo,"
+                " dialect, model, status, guards, reason, input_tokens, output_tokens, cost_usd, ended)"
+                " VALUES ($1, 'refused', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, now())"
+                " ON CONFLICT (trace) DO NOTHING RETURNING true",
+                *_columns(about),
+                what["dialect"],
+                what["model"],
+                what["status"],
+                json.dumps(guards),
+                what.get("reason"),
+            )
+            return bool(done), [Draft("refused", body)] if done else []
+
+        await self._writer.write(work)
 
     async def settle(self, trace: str, what: Mapping[str, Any], cost: Decimal) -> bool:
         """Record the end of an admitted request and add its cost to what its subject has spent, in one step.
 
         Returns False when the trace is not admitted or is settled already: money is counted once.
         """
-        async with self.pool.acquire() as connection, connection.transaction():
+        guards = what.get("guards") or {}
+        body = {
+            **{name: what[name] for name in ("status", "input_tokens", "output_tokens")},
+            **{"trace": trace, "cost_usd": _plain(cost), "guards": guards, "reason": what.get("reason")},
+            "priced_as": what.get("model"),
+        }
+
+        async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
             sub = await connection.fetchval(
                 "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4,"
                 " cost_usd = $5, guards = $6, reason = $7, ended = now()"
@@ -170,34 +218,54 @@ class Database:
                 what["input_tokens"],
                 what["output_tokens"],
                 cost,
-                json.dumps(what.get("guards") or {}),
+                json.dumps(guards),
                 what.get("reason"),
             )
             if sub is None:
-                return False
-            for period in ("day", "week", "month"):
-                await connection.execute(
-                    "INSERT INTO spending (sub, period, begins, usd) VALUES ($1, $2, $3, $4)"
-                    " ON CONFLICT (sub, period, begins) DO UPDATE SET usd = spending.usd + excluded.usd",
-                    sub,
-                    period,
-                    period_begin(period),
-                    cost,
-                )
-        return True
+                return False, []
+            await connection.execute(
+                "INSERT INTO spending (sub, period, begins, usd)"
+                " SELECT $1, period, begins, $4 FROM unnest($2::text[], $3::date[]) AS running (period, begins)"
+                " ON CONFLICT (sub, period, begins) DO UPDATE SET usd = spending.usd + excluded.usd",
+                sub,
+                PERIODS,
+                [period_begin(period) for period in PERIODS],
+                cost,
+            )
+            return True, [Draft("settled", body)]
+
+        return await self._writer.write(work)
 
     async def reap(self, after: timedelta) -> int:
         """Mark as aborted what was admitted longer ago than ``after`` and never settled."""
-        done = await self.pool.execute(
-            "UPDATE record SET state = 'aborted', ended = now() WHERE state = 'admitted' AND admitted < $1",
-            datetime.now(UTC) - after,
-        )
-        return int(done.rsplit(" ", 1)[-1])
+
+        async def work(connection: asyncpg.Connection) -> tuple[int, list[Draft]]:
+            rows = await connection.fetch(
+                "UPDATE record SET state = 'aborted', ended = now() WHERE state = 'admitted' AND admitted < $1"
+                " RETURNING trace",
+                datetime.now(UTC) - after,
+            )
+            return len(rows), [Draft("aborted", {"trace": row["trace"]}) for row in rows]
+
+        return await self._writer.write(work)
+
+    async def chain(self, first: int, limit: int) -> list[Event]:
+        """Events from number ``first`` on."""
+        rows = await self.pool.fetch(f"{_EVENTS} WHERE seq >= $1 ORDER BY seq LIMIT $2", first, limit)
+        return [event_of(row) for row in rows]
+
+    async def head(self) -> tuple[Head, str]:
+        """Where the chain ends, and the key that signed its last event."""
+        row = await self.pool.fetchrow(f"{_EVENTS} ORDER BY seq DESC LIMIT 1")
+        return (START, "") if row is None else (event_of(row).head, row["key"])
 
     async def record(self, trace: str) -> dict[str, Any] | None:
-        """One record."""
+        """One record, with its events of the chain as lines."""
         row = await self.pool.fetchrow("SELECT * FROM record WHERE trace = $1", trace)
-        return None if row is None else _told(row)
+        if row is None:
+            return None
+        events = await self.pool.fetch(f"{_EVENTS} WHERE trace = $1 ORDER BY seq", trace)
+        return {**_told(row), CHAIN: [event_of(event).line() for event in events]}
 
     async def records(self, limit: int) -> list[dict[str, Any]]:
         """The newest records."""
@@ -205,7 +273,16 @@ class Database:
         return [_told(row) for row in rows]
 
 
-def _identity(about: Assertion) -> tuple[Any, ...]:
+async def _nothing_to_reset(_: asyncpg.Connection) -> None:
+    """Nobody changes a session here, so giving a connection back needs no round trip; an open transaction is undone."""
+
+
+def _identity(about: Assertion) -> dict[str, Any]:
+    """Who asks and under what, as the chain has it: without the name."""
+    return {name: value for name, value in asdict(about).items() if name != "name"}
+
+
+def _columns(about: Assertion) -> tuple[Any, ...]:
     return (
         about.trace,
         about.sub,
@@ -219,11 +296,15 @@ def _identity(about: Assertion) -> tuple[Any, ...]:
     )
 
 
+def _plain(usd: Decimal) -> str:
+    return format(usd.normalize(), "f")
+
+
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(row)
     told["guards"] = json.loads(told["guards"])
     told["time"] = told.pop("admitted")
     for key in ("time", "ended"):
         told[key] = told[key].isoformat() if told[key] is not None else None
-    told["cost_usd"] = None if told["cost_usd"] is None else format(told["cost_usd"].normalize(), "f")
+    told["cost_usd"] = None if told["cost_usd"] is None else _plain(told["cost_usd"])
     return told

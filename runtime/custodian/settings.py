@@ -8,6 +8,7 @@ from pathlib import Path
 
 from joserfc.jwk import OKPKey
 
+from runtime.chain import Signer
 from runtime.contract import Policies, Upstreams
 from runtime.with_secrets import read_secret
 
@@ -32,6 +33,8 @@ class Settings:
     assertion_key: OKPKey = field(repr=False)
     record_token: str = field(repr=False)
     admin_token: str = field(repr=False)
+    chain_key: Signer = field(repr=False)
+    retired_chain_key: Signer = field(repr=False)
 
 
 def load() -> Settings:
@@ -56,4 +59,6 @@ def load() -> Settings:
         assertion_key=OKPKey.import_key(read_secret("assertion-private-key")),
         record_token=read_secret("custodian-record-token"),
         admin_token=read_secret("custodian-admin-token"),
+        chain_key=Signer(read_secret("chain-private-key")),
+        retired_chain_key=Signer(read_secret("chain-retired-key")),
     )

@@ -14,7 +14,7 @@ from infra.cli.engine import select
 from infra.supply.engine import pulumi_environment
 from tests.proof import NAME, Proof
 
-PUBLIC = {"ca-cert", "edge-tls-cert", "assertion-public-key"}
+PUBLIC = {"ca-cert", "edge-tls-cert", "assertion-public-key", "chain-public-key"}
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,13 @@ from joserfc.jwk import OKPKey
 from starlette.applications import Starlette
 
 from runtime.assertion import Assertion, verify
+from runtime.chain import Signer
 from runtime.contract import Policies, Upstream, Upstreams
 from runtime.custodian.app import build
 from runtime.custodian.egress import Egress
 from runtime.custodian.egress_api import application
 from runtime.custodian.settings import Settings
+from runtime.store import Ed25519Key
 from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, claims
 
 LITELLM = "http://litellm:4000"
@@ -33,6 +35,7 @@ UPSTREAMS = Upstreams(
     }
 )
 SIGNING = OKPKey.generate_key("Ed25519")
+CHAIN = Signer(Ed25519Key().make({}))
 
 
 class FakeLiteLLM:
@@ -134,6 +137,8 @@ def settings(database: dict[str, str], policies: Policies = POLICIES) -> Setting
         assertion_key=SIGNING,
         record_token="record-canary",
         admin_token="admin-canary",
+        chain_key=CHAIN,
+        retired_chain_key=CHAIN,
     )
 
 

@@ -11,9 +11,12 @@ import httpx
 import pytest
 from joserfc.jwk import OKPKey
 
+from runtime import receipt
 from runtime.assertion import Assertion, verify
+from runtime.chain import read
+from runtime.chain import verify as verify_chain
 from runtime.contract import Kind, Policies, resolve
-from tests.unit.runtime.custodian_world import ADMIN, HOOKS, MASTER, SIGNING, World, running, settings
+from tests.unit.runtime.custodian_world import ADMIN, CHAIN, HOOKS, MASTER, SIGNING, World, running, settings
 from tests.unit.runtime.realm import DEMO_CLIENT, POLICIES, agent, claims
 
 
@@ -311,6 +314,73 @@ class TestRecords:
         await world.tell("settled", token, status=503, reason="unknown_key")
         assert (await world.auth(world.token())).status_code == 200
         assert len(world.litellm.keys) == 1
+
+
+class TestChain:
+    async def test_what_was_recorded_is_in_it(self, world: World) -> None:
+        token, about = await world.asserted()
+        await world.tell("admitted", token, prompt_digest="d" * 64)
+        await world.tell("settled", token, input_tokens=10, output_tokens=5)
+        page = (await world.http.get("/chain?from=1&limit=500", headers=ADMIN)).json()["events"]
+        report = verify_chain(read(page), {CHAIN.public}, anchor=None)
+        assert (report.events, report.findings) == (3, ())
+        head = (await world.http.get("/chain/head", headers=ADMIN)).json()
+        assert head == {"seq": report.head.seq, "hash": report.head.hash, "key": CHAIN.public}
+        record = await world.record(about.trace)
+        assert record["chain"] == page[1:]
+        assert receipt.check(record, {CHAIN.public}) == []
+
+    async def test_a_refusal_at_the_edge_is_in_it(self, world: World) -> None:
+        carol = {"sub": "sub-of-carol", "preferred_username": "carol"}
+        token, _ = await world.asserted(**carol)
+        await world.tell("admitted", token)
+        await world.tell("settled", token, input_tokens=1, output_tokens=0)
+        answer = await world.auth(world.token(**carol))
+        record = await world.record(answer.headers["x-praxis-trace-id"])
+        assert record["state"] == "refused"
+        assert receipt.check(record, {CHAIN.public}) == []
+
+    @pytest.mark.parametrize("headers", [{}, HOOKS])
+    async def test_only_the_operator_reads(self, world: World, headers: dict[str, str]) -> None:
+        for path in ("/chain", "/chain?from=1&limit=1", "/chain/head"):
+            assert (await world.http.get(path, headers=headers)).status_code == 401
+            assert (await world.http.post(path, headers=ADMIN)).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("query", "status", "number"),
+        [
+            ("", 200, 1),
+            ("?from=2", 200, 0),
+            (f"?from={10**30}", 200, 0),
+            ("?from=-5&limit=-5", 200, 1),
+            (f"?limit={10**30}", 200, 1),
+            ("?from=x", 400, None),
+            ("?limit=1.5", 400, None),
+            ("?from=", 400, None),
+        ],
+    )
+    async def test_odd_pages(self, world: World, query: str, status: int, number: int | None) -> None:
+        answer = await world.http.get(f"/chain{query}", headers=ADMIN)
+        assert answer.status_code == status
+        if number is not None:
+            assert len(answer.json()["events"]) == number
+
+    async def test_pages_follow_each_other(self, world: World) -> None:
+        token, _ = await world.asserted()
+        await world.tell("admitted", token)
+        await world.tell("settled", token)
+        first = (await world.http.get("/chain?limit=2", headers=ADMIN)).json()
+        assert (len(first["events"]), first["next"]) == (2, 3)
+        last = (await world.http.get("/chain?limit=2&from=3", headers=ADMIN)).json()
+        assert (len(last["events"]), last["next"]) == (1, None)
+
+    async def test_when_the_chain_cannot_be_written_nothing_goes_out(self, world: World) -> None:
+        token, _ = await world.asserted()
+        connection = await asyncpg.connect(**world.database)
+        await connection.execute("DROP TABLE chain")
+        await connection.close()
+        assert (await world.tell("admitted", token)).status_code == 503
+        assert (await world.http.get("/chain/head", headers=ADMIN)).status_code == 503
 
 
 async def test_no_secret_is_in_a_representation_or_an_error(world: World, capsys: pytest.CaptureFixture[str]) -> None:

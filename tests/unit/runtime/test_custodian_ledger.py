@@ -17,10 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.assertion import Assertion
+from runtime.chain import Signer
 from runtime.contract import Budget, Kind, Price
 from runtime.custodian.database import Database, period_begin
 from runtime.custodian.gate import digest
 from runtime.custodian.subject import Subject
+from runtime.custodian.writer import Writer
+from runtime.store import Ed25519Key
 
 ALICE = Subject(
     sub="sub-of-alice",
@@ -31,12 +34,13 @@ ALICE = Subject(
     credential="oidc",
     demo=True,
 )
+SIGNER = Signer(Ed25519Key().make({}))
 MONTH = Budget(usd=Decimal(5), period="month")
 
 
 @pytest.fixture
 async def database(database_settings: dict[str, str]) -> AsyncIterator[Database]:
-    opened = Database(database_settings)
+    opened = Database(database_settings, Writer(SIGNER))
     await opened.open()
     yield opened
     await opened.close()
@@ -221,7 +225,7 @@ class TestVirtualKeys:
 
 
 async def test_two_starting_at_once_make_one_schema(database_settings: dict[str, str]) -> None:
-    several = [Database(database_settings) for _ in range(4)]
+    several = [Database(database_settings, Writer(SIGNER)) for _ in range(4)]
     await asyncio.gather(*(each.open() for each in several))
     await asyncio.gather(*(each.ping() for each in several))
     await asyncio.gather(*(each.close() for each in several))
@@ -229,11 +233,11 @@ async def test_two_starting_at_once_make_one_schema(database_settings: dict[str,
 
 async def test_before_it_is_open_it_says_so(database_settings: dict[str, str]) -> None:
     with pytest.raises(ConnectionError):
-        await Database(database_settings).ping()
+        await Database(database_settings, Writer(SIGNER)).ping()
 
 
 async def test_it_waits_for_a_server_that_starts_later(database_settings: dict[str, str], tmp_path: Path) -> None:
-    later = Database({**database_settings, "host": str(tmp_path)})
+    later = Database({**database_settings, "host": str(tmp_path)}, Writer(SIGNER))
     opening = asyncio.create_task(later.open(patience_s=20))
     await asyncio.sleep(0.7)
     assert not opening.done()
@@ -246,7 +250,7 @@ async def test_it_waits_for_a_server_that_starts_later(database_settings: dict[s
 
 async def test_a_server_that_never_comes_is_said(database_settings: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match="no database after 0 s"):
-        await Database({**database_settings, "host": str(tmp_path)}).open(patience_s=0)
+        await Database({**database_settings, "host": str(tmp_path)}, Writer(SIGNER)).open(patience_s=0)
 
 
 async def test_utc_whatever_the_servers_zone(database: Database) -> None:
