@@ -83,7 +83,9 @@ async def load(proof: Proof, key: str, number: int) -> list[float]:
 def memory(proof: Proof, requests: int) -> list[Figure]:
     """What each service holds, and what all of them may and do."""
     status = json.loads(proof.praxis("status", NAME, "--json").stdout)
-    services = [Figure(name=f"memory {one['service']}", value=one["memory_mib"], unit="MiB") for one in status["services"]]
+    services = [
+        Figure(name=f"memory {one['service']}", value=one["memory_mib"], unit="MiB") for one in status["services"]
+    ]
     limit = sum(one["limit_mib"] for one in status["services"])
     return [
         *services,

@@ -1,0 +1,46 @@
+"""The secret store of the operator's side: one file, encrypted with age, that generates what is missing.
+
+In the custody folder of a stack stand ``store.age`` (a :class:`~runtime.store.document.Document`, encrypted) and
+``host.key`` (the X25519 identity that opens it). Keep the two apart in backups: neither is of use alone.
+
+Modes: both files are 0444 and the folder 0755, but its parent is 0700, so nobody else on the host gets near them,
+and yet the folder can be mounted read-only into the secrets agent's container, whatever that one's uid. Writes
+replace the file in one step under a lock; a store that cannot be read is never written over.
+"""
+
+from __future__ import annotations
+
+from runtime.recipes import (
+    ALPHANUMERIC,
+    LOCAL_NAMES,
+    CaCert,
+    EcKey,
+    Ed25519Key,
+    Password,
+    PublicKey,
+    RandomBytes,
+    Recipe,
+    ServerCert,
+)
+from runtime.store.core import Store, Values
+from runtime.store.document import Metadata, State, StoreError, checked_name, written
+
+__all__ = [
+    "ALPHANUMERIC",
+    "LOCAL_NAMES",
+    "CaCert",
+    "EcKey",
+    "Ed25519Key",
+    "Metadata",
+    "Password",
+    "PublicKey",
+    "RandomBytes",
+    "Recipe",
+    "ServerCert",
+    "State",
+    "Store",
+    "StoreError",
+    "Values",
+    "checked_name",
+    "written",
+]
