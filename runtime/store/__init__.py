@@ -1,7 +1,8 @@
 """The secret store of the operator's side: one file, encrypted with age, that generates what is missing.
 
 In the custody folder of a stack stand ``store.age`` (a :class:`~runtime.store.document.Document`, encrypted) and
-``host.key`` (the X25519 identity that opens it). Keep the two apart in backups: neither is of use alone.
+``host.key`` (the X25519 identity that opens it). Keep the two apart in backups: neither is of use alone. Others who can
+open it stand in ``recipients.txt`` (:mod:`runtime.store.recipients`).
 
 Modes: both files are 0444 and the folder 0755, but its parent is 0700, so nobody else on the host gets near them,
 and yet the folder can be mounted read-only into the secrets agent's container, whatever that one's uid. Writes
@@ -24,6 +25,7 @@ from runtime.recipes import (
 )
 from runtime.store.core import Store, Values
 from runtime.store.document import Metadata, State, StoreError, checked_name, written
+from runtime.store.recipients import Recipient, parsed, wrapped_by_kms
 
 __all__ = [
     "ALPHANUMERIC",
@@ -36,11 +38,14 @@ __all__ = [
     "PublicKey",
     "RandomBytes",
     "Recipe",
+    "Recipient",
     "ServerCert",
     "State",
     "Store",
     "StoreError",
     "Values",
     "checked_name",
+    "parsed",
+    "wrapped_by_kms",
     "written",
 ]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import pyrage
 
 from runtime.recipes import Recipe
 from runtime.store.document import (
@@ -18,13 +15,13 @@ from runtime.store.document import (
     StoreError,
     checked_name,
     checked_value,
-    decode,
-    encode,
     utc_now,
     written,
 )
-from runtime.store.folder import KEY, STORE, Folder
+from runtime.store.folder import Folder
 from runtime.store.making import Making
+from runtime.store.recipients import RECIPIENTS, Recipient, parsed, unwrapped_by_kms
+from runtime.store.sealed import Sealed
 
 
 class Values(dict[str, str]):
@@ -52,11 +49,11 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, *, clock: Callable[[], datetime.datetime] = utc_now) -> None:
-        self._folder = Folder(Path(folder))
         self._clock = clock
+        self._sealed = Sealed(Folder(Path(folder)), clock)
 
     def __repr__(self) -> str:
-        return f"Store({str(self._folder.path)!r})"
+        return f"Store({str(self._sealed.folder.path)!r})"
 
     def get(self, name: str) -> str:
         """The value of ``name``.
@@ -64,7 +61,7 @@ class Store:
         Raises:
             StoreError: it is missing, expired or revoked, or the store cannot be read.
         """
-        return self._read().usable(name, self._clock()).value
+        return self._sealed.read().usable(name, self._clock()).value
 
     def accepted(self, name: str) -> tuple[str, ...]:
         """The values of ``name`` that are good now: the present one, and the one before it during their overlap.
@@ -73,7 +70,7 @@ class Store:
             StoreError: it is missing, expired or revoked, or the store cannot be read.
         """
         now = self._clock()
-        entry = self._read().usable(name, now)
+        entry = self._sealed.read().usable(name, now)
         overlap = entry.overlap(now)
         return (entry.value, overlap.value) if overlap else (entry.value,)
 
@@ -83,7 +80,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        return Values(self._read(), self._clock())
+        return Values(self._sealed.read(), self._clock())
 
     def names(self) -> dict[str, str]:
         """Every name with the time at which its value was made (ISO 8601, UTC), sorted; empty without a store.
@@ -99,9 +96,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        if not self._folder.has(STORE) and not self._folder.has(KEY):
-            return {}
-        return self._read().metadata(self._clock())
+        return self._sealed.read().metadata(self._clock()) if self._sealed.exists() else {}
 
     def set(
         self,
@@ -126,7 +121,7 @@ class Store:
         now = self._clock()
         if expires is not None and expires <= now:
             raise StoreError(f"secret '{name}' would have expired already ({written(expires)})")
-        with self._changing() as document:
+        with self._sealed.changing() as document:
             old = document.secrets.get(name)
             document.secrets[name] = (
                 old.followed_by(value, now, expires=expires, overlap=overlap) if old else Entry(value, now, 1, expires)
@@ -142,7 +137,7 @@ class Store:
             StoreError: a recipe needs a secret that is neither stored nor has a recipe (or needs itself), or the
                 store cannot be read or written.
         """
-        with self._changing() as document:
+        with self._sealed.changing() as document:
             making = Making(recipes, document.secrets, self._clock())
             making.all()
         return tuple(sorted(making.made))
@@ -160,7 +155,7 @@ class Store:
         """
         if name not in recipes:
             raise StoreError(f"secret '{name}' has no recipe: its next value must be given")
-        with self._changing() as document:
+        with self._sealed.changing() as document:
             making = Making(recipes, document.secrets, self._clock())
             making.anew(name, overlap)
         return tuple(sorted(making.made))
@@ -172,44 +167,67 @@ class Store:
             StoreError: it is not set or revoked already, or the store cannot be read or written.
         """
         now = self._clock()
-        with self._changing() as document:
+        with self._sealed.changing() as document:
             entry = document.secrets.get(name)
             if entry is None or entry.revoked is not None:
                 document.usable(name, now)
             else:
                 document.secrets[name] = entry.without_value(now)
 
-    @contextmanager
-    def _changing(self) -> Iterator[Document]:
-        """The document, to be changed in place under the lock; written at the end if it is another one."""
-        with self._folder.locked():
-            document = self._read() if self._folder.has(STORE) else Document()
-            before = dict(document.secrets)
-            yield document
-            if document.secrets != before:
-                self._write(document)
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Who can open the store besides the host.
 
-    def _read(self) -> Document:
-        path = self._folder.path / STORE
-        identity = self._identity()
-        try:
-            return decode(pyrage.decrypt(self._folder.read(STORE), [identity]))
-        except pyrage.DecryptError as error:
-            raise StoreError(f"{path} is corrupt, or {KEY} beside it belongs to another store") from error
-        except ValueError:
-            # Not chained: a parser's message may quote what it could not parse.
-            raise StoreError(f"{path} is corrupt: it does not hold a list of secrets") from None
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return tuple(parsed(line) for line in self._sealed.read().recipients) if self._sealed.exists() else ()
 
-    def _identity(self) -> pyrage.x25519.Identity:
-        try:
-            return pyrage.x25519.Identity.from_str(self._folder.read(KEY).decode("ascii").strip())
-        except (pyrage.IdentityError, UnicodeDecodeError):
-            raise StoreError(f"{self._folder.path / KEY} is corrupt: it does not hold an age identity") from None
+    def add_recipient(self, recipient: Recipient) -> None:
+        """Encrypt the store to ``recipient`` too, from now on.
 
-    def _write(self, document: Document) -> None:
-        if not self._folder.has(KEY):
-            if self._folder.has(STORE):
-                raise StoreError(f"{self._folder.path / KEY} is missing, so {STORE} beside it cannot be opened")
-            self._folder.replace(KEY, f"{pyrage.x25519.Identity.generate()}\n".encode())
-        recipient = self._identity().to_public()
-        self._folder.replace(STORE, pyrage.encrypt(encode(document, self._clock()), [recipient]))
+        Raises:
+            StoreError: it is one already, or the store cannot be read or written.
+        """
+        with self._sealed.changing() as document:
+            if recipient.public in (parsed(line).public for line in document.recipients):
+                raise StoreError(f"{recipient.public} is a recipient already")
+            document.recipients.append(recipient.line())
+
+    def remove_recipient(self, public: str) -> None:
+        """Encrypt the store no longer to ``public``. Copies made before can still be opened with it.
+
+        Raises:
+            StoreError: it is none, or the store cannot be read or written.
+        """
+        with self._sealed.changing() as document:
+            kept = [line for line in document.recipients if parsed(line).public != public]
+            if len(kept) == len(document.recipients):
+                raise StoreError(f"{public} is not a recipient of this store")
+            document.recipients[:] = kept
+
+    def reset_recipients(self) -> None:
+        """Write ``recipients.txt`` again, as the store knows it.
+
+        Raises:
+            StoreError: the store cannot be read or the file not written.
+        """
+        self._sealed.reset_recipients()
+
+    def recover(self, identity: str) -> None:
+        """Give the store a new host key, opening it with an operator's identity (the text of an identity file).
+
+        Raises:
+            StoreError: the host key is in order, the identity does not open the store, or it cannot be written.
+        """
+        self._sealed.recover(identity)
+
+    def recover_by_kms(self) -> None:
+        """As :meth:`recover`, with the identity that AWS KMS unwraps.
+
+        Raises:
+            StoreError: no recipient is wrapped by KMS, KMS refuses, or as :meth:`recover`.
+        """
+        wrapped = [recipient for recipient in self._sealed.recipients_file() if recipient.kms_key]
+        if not wrapped:
+            raise StoreError(f"{self._sealed.folder.path / RECIPIENTS} names no key of AWS KMS")
+        self._sealed.recover("\n".join(unwrapped_by_kms(recipient) for recipient in wrapped))

@@ -97,9 +97,10 @@ class Metadata:
 
 @dataclass(frozen=True, repr=False)
 class Document:
-    """All entries, by name."""
+    """All entries by name, and the lines of recipients that it was encrypted to."""
 
     secrets: dict[str, Entry] = field(default_factory=dict)
+    recipients: list[str] = field(default_factory=list)
 
     def usable(self, name: str, now: datetime.datetime) -> Entry:
         """The entry ``name``.
@@ -173,7 +174,7 @@ def checked_value(name: str, value: str) -> str:
 def encode(document: Document, now: datetime.datetime) -> bytes:
     """The JSON of ``document``. Previous values whose overlap has ended are left out: they are gone from then on."""
     secrets = {name: _plain(entry, now) for name, entry in sorted(document.secrets.items())}
-    return json.dumps({"format": FORMAT, "secrets": secrets}).encode()
+    return json.dumps({"format": FORMAT, "recipients": document.recipients, "secrets": secrets}).encode()
 
 
 def _plain(entry: Entry, now: datetime.datetime) -> dict[str, Any]:
@@ -200,7 +201,8 @@ def decode(payload: bytes) -> Document:
             return Document({name: _entry(item) for name, item in plain.items()})
         if plain["format"] != FORMAT:
             raise ValueError("of a later version")
-        return Document({name: _entry(item) for name, item in plain["secrets"].items()})
+        secrets = {name: _entry(item) for name, item in plain["secrets"].items()}
+        return Document(secrets, [str(line) for line in plain.get("recipients", [])])
     except (TypeError, KeyError, AttributeError):
         raise ValueError("not a list of secrets") from None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.store.document import StoreError
 
 STORE, KEY = "store.age", "host.key"
-_REPLACED = (STORE, KEY)
+_REPLACED = (STORE, KEY, "recipients.txt")
 
 
 class Folder:
@@ -81,6 +81,17 @@ class Folder:
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise StoreError(f"cannot write {self.path / name}: {error.strerror}; nothing was changed") from error
+
+    def set_aside(self, name: str, stamp: str) -> None:
+        """Rename a file that is of no use any more but must not be lost.
+
+        Raises:
+            StoreError: it cannot be renamed.
+        """
+        try:
+            (self.path / name).rename(self.path / f"{name}.{stamp}")
+        except OSError as error:
+            raise StoreError(f"cannot set {self.path / name} aside: {error.strerror}") from error
 
     def give_to_owner(self, descriptor: int) -> None:
         """What root writes into the folder of somebody else must stay that one's to write."""
