@@ -24,7 +24,7 @@ from runtime.recipes import (
     ServerCert,
 )
 from runtime.store.core import Store, Values
-from runtime.store.document import Metadata, State, StoreError, checked_name, written
+from runtime.store.document import Metadata, RefusedError, State, StoreError, checked_name, utc_now, written
 from runtime.store.recipients import Recipient, parsed, wrapped_by_kms
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "RandomBytes",
     "Recipe",
     "Recipient",
+    "RefusedError",
     "ServerCert",
     "State",
     "Store",
@@ -46,6 +47,7 @@ __all__ = [
     "Values",
     "checked_name",
     "parsed",
+    "utc_now",
     "wrapped_by_kms",
     "written",
 ]

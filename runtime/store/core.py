@@ -11,6 +11,7 @@ from runtime.store.document import (
     Document,
     Entry,
     Metadata,
+    RefusedError,
     State,
     StoreError,
     checked_name,
@@ -115,17 +116,10 @@ class Store:
             overlap: how long the value before it stays good as well.
 
         Raises:
-            StoreError: the name or the value cannot be stored, or the store cannot be read or written.
+            RefusedError: the name or the value cannot be stored, or it would have expired already.
+            StoreError: the store cannot be read or written.
         """
-        checked_value(checked_name(name), value)
-        now = self._clock()
-        if expires is not None and expires <= now:
-            raise StoreError(f"secret '{name}' would have expired already ({written(expires)})")
-        with self._sealed.changing() as document:
-            old = document.secrets.get(name)
-            document.secrets[name] = (
-                old.followed_by(value, now, expires=expires, overlap=overlap) if old else Entry(value, now, 1, expires)
-            )
+        self._put(name, value, expires, overlap, must_exist=False)
 
     def ensure(self, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
         """Make every secret that is missing, stale, expired or revoked; leave the others as they are.
@@ -142,6 +136,43 @@ class Store:
             making.all()
         return tuple(sorted(making.made))
 
+    def set_all(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """Give each name its value, in one write; a value that is the present one already is passed over.
+
+        Returns:
+            The names that were set, sorted.
+
+        Raises:
+            RefusedError: a name or a value cannot be stored; then none was.
+            StoreError: the store cannot be read or written.
+        """
+        now, changed = self._clock(), []
+        for name, value in values.items():
+            checked_value(checked_name(name), value)
+        with self._sealed.changing() as document:
+            for name, value in values.items():
+                old = document.secrets.get(name)
+                if old is None or old.state(now) is not State.SET or old.value != value:
+                    document.secrets[name] = old.followed_by(value, now) if old else Entry(value, now)
+                    changed.append(name)
+        return tuple(sorted(changed))
+
+    def replace(
+        self,
+        name: str,
+        value: str,
+        *,
+        expires: datetime.datetime | None = None,
+        overlap: datetime.timedelta | None = None,
+    ) -> None:
+        """As :meth:`set`, for a secret that is there: rotation of what others issue.
+
+        Raises:
+            RefusedError: there is no such secret, or as :meth:`set`.
+            StoreError: the store cannot be read or written.
+        """
+        self._put(name, value, expires, overlap, must_exist=True)
+
     def rotate(
         self, name: str, recipes: Mapping[str, Recipe], *, overlap: datetime.timedelta | None = None
     ) -> tuple[str, ...]:
@@ -151,10 +182,11 @@ class Store:
             The names that were made, sorted.
 
         Raises:
-            StoreError: there is no recipe of this name, or the store cannot be read or written.
+            RefusedError: there is no recipe of this name.
+            StoreError: the store cannot be read or written.
         """
         if name not in recipes:
-            raise StoreError(f"secret '{name}' has no recipe: its next value must be given")
+            raise RefusedError(f"secret '{name}' has no recipe: its next value must be given")
         with self._sealed.changing() as document:
             making = Making(recipes, document.secrets, self._clock())
             making.anew(name, overlap)
@@ -164,15 +196,36 @@ class Store:
         """End the use of ``name`` and forget its values. That it was there, and when it was revoked, is kept.
 
         Raises:
-            StoreError: it is not set or revoked already, or the store cannot be read or written.
+            RefusedError: it is not set, or revoked already.
+            StoreError: the store cannot be read or written.
         """
-        now = self._clock()
         with self._sealed.changing() as document:
             entry = document.secrets.get(name)
             if entry is None or entry.revoked is not None:
-                document.usable(name, now)
-            else:
-                document.secrets[name] = entry.without_value(now)
+                known = "is not set" if entry is None else f"was revoked already ({written(entry.revoked)})"
+                raise RefusedError(f"secret '{name}' {known}")
+            document.secrets[name] = entry.without_value(self._clock())
+
+    def _put(
+        self,
+        name: str,
+        value: str,
+        expires: datetime.datetime | None,
+        overlap: datetime.timedelta | None,
+        *,
+        must_exist: bool,
+    ) -> None:
+        checked_value(checked_name(name), value)
+        now = self._clock()
+        if expires is not None and expires <= now:
+            raise RefusedError(f"secret '{name}' would have expired already ({written(expires)})")
+        with self._sealed.changing() as document:
+            old = document.secrets.get(name)
+            if old is None and must_exist:
+                raise RefusedError(f"secret '{name}' is not set; set it with: ./praxis secrets set STACK {name}")
+            document.secrets[name] = (
+                old.followed_by(value, now, expires=expires, overlap=overlap) if old else Entry(value, now, 1, expires)
+            )
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Who can open the store besides the host.
@@ -186,23 +239,25 @@ class Store:
         """Encrypt the store to ``recipient`` too, from now on.
 
         Raises:
-            StoreError: it is one already, or the store cannot be read or written.
+            RefusedError: it is one already.
+            StoreError: the store cannot be read or written.
         """
         with self._sealed.changing() as document:
             if recipient.public in (parsed(line).public for line in document.recipients):
-                raise StoreError(f"{recipient.public} is a recipient already")
+                raise RefusedError(f"{recipient.public} is a recipient already")
             document.recipients.append(recipient.line())
 
     def remove_recipient(self, public: str) -> None:
         """Encrypt the store no longer to ``public``. Copies made before can still be opened with it.
 
         Raises:
-            StoreError: it is none, or the store cannot be read or written.
+            RefusedError: it is none.
+            StoreError: the store cannot be read or written.
         """
         with self._sealed.changing() as document:
             kept = [line for line in document.recipients if parsed(line).public != public]
             if len(kept) == len(document.recipients):
-                raise StoreError(f"{public} is not a recipient of this store")
+                raise RefusedError(f"{public} is not a recipient of this store")
             document.recipients[:] = kept
 
     def reset_recipients(self) -> None:

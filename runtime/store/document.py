@@ -25,6 +25,10 @@ class StoreError(Exception):
     """The store cannot do what was asked; the message names the file or the secret, never a value."""
 
 
+class RefusedError(StoreError):
+    """What was asked makes no sense, whatever state the store is in: a name, a value, a recipient."""
+
+
 class State(StrEnum):
     """Whether a secret may be used."""
 
@@ -151,10 +155,10 @@ def checked_name(name: str) -> str:
     """``name``, if a secret can be called so.
 
     Raises:
-        StoreError: it cannot.
+        RefusedError: it cannot.
     """
     if not NAME.fullmatch(name):
-        raise StoreError(f"'{name}' cannot name a secret: lower case, digits and dashes, at most 63 characters")
+        raise RefusedError(f"'{name}' cannot name a secret: lower case, digits and dashes, at most 63 characters")
     return name
 
 
@@ -162,12 +166,12 @@ def checked_value(name: str, value: str) -> str:
     """``value``, if it can be stored.
 
     Raises:
-        StoreError: it is empty, too large, or no text that a file or a variable can hold.
+        RefusedError: it is empty, too large, or no text that a file or a variable can hold.
     """
     if not value or "\0" in value:
-        raise StoreError(f"secret '{name}' must be text that is neither empty nor holds a NUL")
+        raise RefusedError(f"secret '{name}' must be text that is neither empty nor holds a NUL")
     if len(value.encode()) > MAX_VALUE_BYTES:
-        raise StoreError(f"secret '{name}' is larger than {MAX_VALUE_BYTES} bytes")
+        raise RefusedError(f"secret '{name}' is larger than {MAX_VALUE_BYTES} bytes")
     return value
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyrage
 
-from runtime.store.document import StoreError
+from runtime.store.document import RefusedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def parsed(line: str) -> Recipient:
     """The recipient of one line.
 
     Raises:
-        StoreError: it is none.
+        RefusedError: it is none.
     """
     key, _, label = (part.strip() for part in line.partition("#"))
     match key.split():
@@ -59,13 +59,13 @@ def parsed(line: str) -> Recipient:
         case [kind, kms_key, public, wrapped] if kind == KMS:
             recipient = Recipient(public, label, kms_key, wrapped)
         case _:
-            raise StoreError(f"'{key}' is no recipient: an age public key is one word, age1…")
+            raise RefusedError(f"'{key}' is no recipient: an age public key is one word, age1…")
     if recipient.public.upper().startswith("AGE-SECRET-KEY-"):
-        raise StoreError("that is an identity, which is secret: the public key beside it (age1…) is the recipient")
+        raise RefusedError("that is an identity, which is secret: the public key beside it (age1…) is the recipient")
     try:
         recipient.age()
     except pyrage.RecipientError:
-        raise StoreError(f"'{recipient.public}' is not an age public key (age1…)") from None
+        raise RefusedError(f"'{recipient.public}' is not an age public key (age1…)") from None
     return recipient
 
 
@@ -73,7 +73,7 @@ def parsed_file(text: str) -> tuple[Recipient, ...]:
     """The recipients of a file; empty lines and lines of comment are passed over.
 
     Raises:
-        StoreError: a line is no recipient.
+        RefusedError: a line is no recipient.
     """
     lines = (line.strip() for line in text.splitlines())
     return tuple(parsed(line) for line in lines if line and not line.startswith("#"))
@@ -83,23 +83,23 @@ def identities(text: str) -> list[pyrage.x25519.Identity]:
     """The identities in an operator's file, as ``age-keygen`` writes it.
 
     Raises:
-        StoreError: there is none that can be used. The message does not quote the file.
+        RefusedError: there is none that can be used. The message does not quote the file.
     """
     found = list(_identities(text))
     if not found:
-        raise StoreError("the identity file holds no age identity (AGE-SECRET-KEY-1…)")
+        raise RefusedError("the identity file holds no age identity (AGE-SECRET-KEY-1…)")
     return found
 
 
 def _identities(text: str) -> Iterator[pyrage.x25519.Identity]:
     if text.startswith(("age-encryption.org/", "-----BEGIN AGE ENCRYPTED FILE")):
-        raise StoreError("the identity file is encrypted with a passphrase: decrypt it first (age --decrypt)")
+        raise RefusedError("the identity file is encrypted with a passphrase: decrypt it first (age --decrypt)")
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.startswith("#"):
             try:
                 yield pyrage.x25519.Identity.from_str(line.strip())
             except pyrage.IdentityError:
-                raise StoreError(f"line {number} of the identity file is no age identity") from None
+                raise RefusedError(f"line {number} of the identity file is no age identity") from None
 
 
 def wrapped_by_kms(key: str, label: str = "") -> Recipient:

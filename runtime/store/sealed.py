@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pyrage
 
-from runtime.store.document import Document, StoreError, decode, encode
+from runtime.store.document import Document, RefusedError, StoreError, decode, encode
 from runtime.store.folder import KEY, STORE, Folder
 from runtime.store.recipients import RECIPIENTS, Recipient, identities, parsed, parsed_file
 
@@ -109,7 +109,7 @@ class Sealed:
             pyrage.decrypt(content, [self._identity()])
         except (pyrage.DecryptError, StoreError):
             return
-        raise StoreError(f"{self.folder.path / KEY} opens the store: there is nothing to recover")
+        raise RefusedError(f"{self.folder.path / KEY} opens the store: there is nothing to recover")
 
     def _refuse_changed_recipients(self, document: Document) -> None:
         if [recipient.line() for recipient in self.recipients_file()] != document.recipients:
