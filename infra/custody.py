@@ -6,6 +6,7 @@ from components.data import DATABASES
 from config.stack import Stack
 from infra.paths import stack_folder
 from runtime.store import (
+    AUDIT_KEY,
     CaCert,
     EcKey,
     Ed25519Key,
@@ -21,6 +22,7 @@ from runtime.store import (
 def recipes(stack: Stack) -> dict[str, Recipe]:
     """How each secret that Praxis makes itself is made, by name. Those of providers are an operator's to set."""
     made: dict[str, Recipe] = {
+        AUDIT_KEY: RandomBytes(32),
         "postgres-password": Password(),
         **{f"{database}-db-password": Password() for database in DATABASES},
         "redis-password": Password(),
@@ -45,7 +47,7 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
 
 
 def open_store(name: str, stack: Stack) -> Store:
-    """The stack's store, with everything in it that Praxis can make itself."""
-    store = Store(stack_folder(name).custody)
+    """The stack's store, with everything in it that Praxis can make itself. What is done with it is recorded."""
+    store = Store(stack_folder(name).custody, audited=True)
     store.ensure(recipes(stack))
     return store

@@ -9,7 +9,7 @@ from enum import StrEnum
 from components.blueprint import blueprint
 from components.data import DATABASES
 from config.stack import Stack
-from runtime.store import PublicKey, Recipe
+from runtime.store import AUDIT_KEY, PublicKey, Recipe
 
 
 class Step(StrEnum):
@@ -25,6 +25,8 @@ class Step(StrEnum):
     """A user or a client in Keycloak must get the same value."""
     LITELLM_KEYS = "keys in LiteLLM"
     """Every subject's key is derived from it and must be made again."""
+    RECORD = "a new audit file"
+    """The record of what was done with secrets begins anew; the old file is set aside by itself."""
     CLIENTS = "trust at clients"
     """Clients that trust the own authority must be given its new certificate."""
 
@@ -74,6 +76,8 @@ def _steps(secret: str, stack: Stack, *, read: bool) -> list[Step]:
         steps.append(Step.KEYCLOAK)
     if secret == "litellm-subject-seed":  # noqa: S105 - its name
         steps.append(Step.LITELLM_KEYS)
+    if secret == AUDIT_KEY:
+        steps.append(Step.RECORD)
     if secret in _AUTHORITY:
         steps.append(Step.CLIENTS)
     return steps

@@ -126,7 +126,7 @@ def secrets_set(stack: StackName, name: SecretName, file: ValueFile = None, expi
 
 @secrets_app.command("list")
 def secrets_list(stack: StackName, as_json: AsJson = False) -> None:
-    """Names, who is given them, age, expiry and state. Never a value."""
+    """Names, who is given them, age, last use, expiry and state. Never a value."""
     with reported():
         secret_commands.listing(load(stack), as_json=as_json)
 
@@ -162,6 +162,17 @@ def secrets_import(
     """Store the values of a file that the stack file refers to (ANTHROPIC_API_KEY is anthropic-api-key)."""
     with reported():
         secret_commands.take_in(load(stack), file, as_json=as_json)
+
+
+@secrets_app.command("audit")
+def secrets_audit(
+    stack: StackName,
+    as_json: AsJson = False,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many lines to show; all are verified.")] = 50,
+) -> None:
+    """What was done with secrets, by whom and when. Exit code 1 if a line was changed or is missing."""
+    with reported():
+        secret_commands.audit(load(stack), number, as_json=as_json)
 
 
 @secrets_app.command("recipients")

@@ -39,6 +39,8 @@ class Listed:
     expires: str | None
     revoked: str | None
     overlap_until: str | None
+    last_used: str | None
+    """When a value was last read by an operator's command, or first given to services in this version."""
     used_by: tuple[str, ...]
     made_by: str
 
@@ -79,7 +81,7 @@ def listing(loaded: Loaded, *, as_json: bool) -> None:
     now = utc_now()
     table(
         f"Secrets of {loaded.name}",
-        ["name", "state", "used by", "version", "age", "expires"],
+        ["name", "state", "used by", "version", "age", "last use", "expires"],
         [
             [
                 row.name,
@@ -87,6 +89,7 @@ def listing(loaded: Loaded, *, as_json: bool) -> None:
                 ", ".join(row.used_by) or "-",
                 str(row.version or "-"),
                 _ago(row.created, now),
+                _ago(row.last_used, now),
                 row.expires or "-",
             ]
             for row in rows
@@ -99,15 +102,25 @@ def listed(loaded: Loaded) -> list[Listed]:
     from components.blueprint import blueprint
 
     with stored():
-        known = open_store(loaded.name, loaded.stack).metadata()
-    readers, own = blueprint(loaded.stack, loaded.name).readers(), recipes(loaded.stack)
+        store = open_store(loaded.name, loaded.stack)
+        known = store.metadata()
+    readers, own, uses = blueprint(loaded.stack, loaded.name).readers(), recipes(loaded.stack), _uses(store)
     return [
-        _row(name, known.get(name), readers.get(name, ()), "praxis" if name in own else "operator")
+        _row(name, known.get(name), uses.get(name), readers.get(name, ()), "praxis" if name in own else "operator")
         for name in sorted({*known, *loaded.stack.secret_names()})
     ]
 
 
-def _row(name: str, known: Metadata | None, used_by: tuple[str, ...], made_by: str) -> Listed:
+def _uses(store: Store) -> dict[str, str]:
+    """Name -> when it was last used, as far as the record can be read."""
+    try:
+        return {line["name"]: line["time"] for line in store.records() if line["action"] in ("read", "deliver")}
+    except StoreError as error:
+        say(f"last use is not known: {error}")
+        return {}
+
+
+def _row(name: str, known: Metadata | None, used: str | None, used_by: tuple[str, ...], made_by: str) -> Listed:
     return Listed(
         name=name,
         state=known.state if known else "missing",
@@ -116,6 +129,7 @@ def _row(name: str, known: Metadata | None, used_by: tuple[str, ...], made_by: s
         expires=written(known.expires) or None if known else None,
         revoked=written(known.revoked) or None if known else None,
         overlap_until=written(known.overlap_until) or None if known else None,
+        last_used=used,
         used_by=used_by,
         made_by=made_by,
     )
@@ -223,6 +237,30 @@ def _taken(name: str, changed: tuple[str, ...]) -> str:
     return "taken" if name in changed else "unchanged: it has this value already"
 
 
+def audit(loaded: Loaded, number: int, *, as_json: bool) -> None:
+    """The newest operations on secrets, after the whole record was verified.
+
+    Raises:
+        CommandError: a line was changed, added or taken out, or the record cannot be read.
+    """
+    with stored():
+        store = Store(loaded.folder.custody)
+        problems = store.record_problems()
+        lines = store.records() if (loaded.folder.custody / "audit.jsonl").exists() else []
+    if as_json:
+        emit_json({"intact": not problems, "problems": problems, "lines": lines[-number:]})
+    else:
+        columns = ["seq", "time", "who", "action", "name", "version"]
+        table(
+            f"What was done with secrets of {loaded.name}",
+            columns,
+            [[str(line.get(column, "")) for column in columns] for line in lines[-number:]],
+        )
+    if problems:
+        raise CommandError("the record of secrets is not as it was written:\n  " + "\n  ".join(problems))
+    say(f"{len(lines)} lines, all as they were written")
+
+
 def recipients(
     loaded: Loaded, add: str | None, add_kms: str | None, remove: str | None, label: str, *, reset: bool
 ) -> None:
@@ -234,7 +272,7 @@ def recipients(
     if sum((add is not None, add_kms is not None, remove is not None, reset)) > 1:
         raise CommandError("one of --add, --add-kms, --remove and --reset at a time", code=Exit.USAGE)
     with stored():
-        store = Store(loaded.folder.custody) if reset else open_store(loaded.name, loaded.stack)
+        store = Store(loaded.folder.custody, audited=True) if reset else open_store(loaded.name, loaded.stack)
         if reset:
             store.reset_recipients()
         elif add is not None:
@@ -266,7 +304,7 @@ def recover(loaded: Loaded, identity: Path | None, *, kms: bool) -> None:
     """
     if (identity is None) is not kms:
         raise CommandError("either --identity FILE or --kms", code=Exit.USAGE)
-    store = Store(loaded.folder.custody)
+    store = Store(loaded.folder.custody, audited=True)
     with stored():
         if identity is None:
             store.recover_by_kms()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runtime.recipes import Recipe
 from runtime.store.document import (
@@ -19,9 +20,10 @@ from runtime.store.document import (
     utc_now,
     written,
 )
-from runtime.store.folder import Folder
+from runtime.store.folder import RECIPIENTS, Folder
+from runtime.store.journal import AUDIT_KEY, Operation
 from runtime.store.making import Making
-from runtime.store.recipients import RECIPIENTS, Recipient, parsed, unwrapped_by_kms
+from runtime.store.recipients import Recipient, parsed, unwrapped_by_kms
 from runtime.store.sealed import Sealed
 
 
@@ -46,12 +48,16 @@ class Store:
 
     Args:
         folder: the custody folder; it is made by the first write, with its parent.
+        audited: record each change and each value that is read (:mod:`runtime.store.journal`): the operator's side.
         clock: gives the time; for tests.
     """
 
-    def __init__(self, folder: Path | str, *, clock: Callable[[], datetime.datetime] = utc_now) -> None:
+    def __init__(
+        self, folder: Path | str, *, audited: bool = False, clock: Callable[[], datetime.datetime] = utc_now
+    ) -> None:
         self._clock = clock
-        self._sealed = Sealed(Folder(Path(folder)), clock)
+        self._sealed = Sealed(Folder(Path(folder)), clock, audited=audited)
+        self._recorded: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
         return f"Store({str(self._sealed.folder.path)!r})"
@@ -62,7 +68,7 @@ class Store:
         Raises:
             StoreError: it is missing, expired or revoked, or the store cannot be read.
         """
-        return self._sealed.read().usable(name, self._clock()).value
+        return self.accepted(name)[0]
 
     def accepted(self, name: str) -> tuple[str, ...]:
         """The values of ``name`` that are good now: the present one, and the one before it during their overlap.
@@ -71,8 +77,10 @@ class Store:
             StoreError: it is missing, expired or revoked, or the store cannot be read.
         """
         now = self._clock()
-        entry = self._sealed.read().usable(name, now)
+        document = self._sealed.read()
+        entry = document.usable(name, now)
         overlap = entry.overlap(now)
+        self._was_read(document, (name,))
         return (entry.value, overlap.value) if overlap else (entry.value,)
 
     def values(self) -> Values:
@@ -81,7 +89,17 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        return Values(self._sealed.read(), self._clock())
+        document = self._sealed.read()
+        values = Values(document, self._clock())
+        self._was_read(document, values)
+        return values
+
+    def _was_read(self, document: Document, names: Iterable[str]) -> None:
+        """Record that these values are given out, once for each version in the life of this object."""
+        reads = [(name, document.secrets[name].version) for name in names]
+        new = [read for read in reads if read not in self._recorded]
+        self._sealed.record([Operation("read", *read) for read in new])
+        self._recorded.update(new)
 
     def names(self) -> dict[str, str]:
         """Every name with the time at which its value was made (ISO 8601, UTC), sorted; empty without a store.
@@ -131,7 +149,7 @@ class Store:
             StoreError: a recipe needs a secret that is neither stored nor has a recipe (or needs itself), or the
                 store cannot be read or written.
         """
-        with self._sealed.changing() as document:
+        with self._sealed.changing("make") as document:
             making = Making(recipes, document.secrets, self._clock())
             making.all()
         return tuple(sorted(making.made))
@@ -149,7 +167,7 @@ class Store:
         now, changed = self._clock(), []
         for name, value in values.items():
             checked_value(checked_name(name), value)
-        with self._sealed.changing() as document:
+        with self._sealed.changing("import") as document:
             for name, value in values.items():
                 old = document.secrets.get(name)
                 if old is None or old.state(now) is not State.SET or old.value != value:
@@ -187,7 +205,7 @@ class Store:
         """
         if name not in recipes:
             raise RefusedError(f"secret '{name}' has no recipe: its next value must be given")
-        with self._sealed.changing() as document:
+        with self._sealed.changing("rotate") as document:
             making = Making(recipes, document.secrets, self._clock())
             making.anew(name, overlap)
         return tuple(sorted(making.made))
@@ -199,7 +217,7 @@ class Store:
             RefusedError: it is not set, or revoked already.
             StoreError: the store cannot be read or written.
         """
-        with self._sealed.changing() as document:
+        with self._sealed.changing("revoke") as document:
             entry = document.secrets.get(name)
             if entry is None or entry.revoked is not None:
                 known = "is not set" if entry is None else f"was revoked already ({written(entry.revoked)})"
@@ -219,13 +237,40 @@ class Store:
         now = self._clock()
         if expires is not None and expires <= now:
             raise RefusedError(f"secret '{name}' would have expired already ({written(expires)})")
-        with self._sealed.changing() as document:
+        with self._sealed.changing("rotate" if must_exist else "set") as document:
             old = document.secrets.get(name)
             if old is None and must_exist:
                 raise RefusedError(f"secret '{name}' is not set; set it with: ./praxis secrets set STACK {name}")
             document.secrets[name] = (
                 old.followed_by(value, now, expires=expires, overlap=overlap) if old else Entry(value, now, 1, expires)
             )
+
+    def delivered(self, names: Iterable[str]) -> None:
+        """Record that services were given these secrets; once for each version.
+
+        Raises:
+            StoreError: it cannot be recorded.
+        """
+        document = self._sealed.read()
+        known = {(line["name"], line["version"]) for line in self.records() if line["action"] == "deliver"}
+        given = [(name, document.secrets[name].version) for name in sorted(names) if name in document.secrets]
+        self._sealed.record([Operation("deliver", *each) for each in given if each not in known])
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was done with secrets, oldest first: number, time, who, action, name, version.
+
+        Raises:
+            StoreError: the record is missing or not private.
+        """
+        return self._sealed.journal.lines()
+
+    def record_problems(self) -> list[str]:
+        """What is wrong with the chain of :meth:`records`; empty if nothing is.
+
+        Raises:
+            StoreError: the store or the record cannot be read.
+        """
+        return self._sealed.journal.problems(self._sealed.read().usable(AUDIT_KEY, self._clock()).value)
 
     def recipients(self) -> tuple[Recipient, ...]:
         """Who can open the store besides the host.
@@ -242,7 +287,7 @@ class Store:
             RefusedError: it is one already.
             StoreError: the store cannot be read or written.
         """
-        with self._sealed.changing() as document:
+        with self._sealed.changing("set") as document:
             if recipient.public in (parsed(line).public for line in document.recipients):
                 raise RefusedError(f"{recipient.public} is a recipient already")
             document.recipients.append(recipient.line())
@@ -254,7 +299,7 @@ class Store:
             RefusedError: it is none.
             StoreError: the store cannot be read or written.
         """
-        with self._sealed.changing() as document:
+        with self._sealed.changing("set") as document:
             kept = [line for line in document.recipients if parsed(line).public != public]
             if len(kept) == len(document.recipients):
                 raise RefusedError(f"{public} is not a recipient of this store")

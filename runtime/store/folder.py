@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import os
 import secrets
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from runtime.store.document import StoreError
 
-STORE, KEY = "store.age", "host.key"
-_REPLACED = (STORE, KEY, "recipients.txt")
+STORE, KEY, RECIPIENTS = "store.age", "host.key", "recipients.txt"
+AUDIT, HEAD = "audit.jsonl", "audit.head"
+_REPLACED = (STORE, KEY, RECIPIENTS, HEAD)
 
 
 class Folder:
@@ -82,16 +84,20 @@ class Folder:
             partial.unlink(missing_ok=True)
             raise StoreError(f"cannot write {self.path / name}: {error.strerror}; nothing was changed") from error
 
-    def set_aside(self, name: str, stamp: str) -> None:
-        """Rename a file that is of no use any more but must not be lost.
+    def set_aside(self, name: str, now: datetime.datetime) -> str:
+        """Rename a file that is of no use any more but must not be lost; returns its new name.
 
         Raises:
             StoreError: it cannot be renamed.
         """
+        aside = f"{name}.old-{now:%Y%m%dT%H%M%SZ}"
+        while (self.path / aside).exists():
+            aside += "-again"
         try:
-            (self.path / name).rename(self.path / f"{name}.{stamp}")
+            (self.path / name).rename(self.path / aside)
         except OSError as error:
             raise StoreError(f"cannot set {self.path / name} aside: {error.strerror}") from error
+        return aside
 
     def give_to_owner(self, descriptor: int) -> None:
         """What root writes into the folder of somebody else must stay that one's to write."""

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pyrage
 
 from runtime.store.document import RefusedError, StoreError
+from runtime.store.folder import RECIPIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECIPIENTS = "recipients.txt"
 KMS = "aws-kms"
 
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import pyrage
 
-from runtime.store.document import Document, RefusedError, StoreError, decode, encode
-from runtime.store.folder import KEY, STORE, Folder
-from runtime.store.recipients import RECIPIENTS, Recipient, identities, parsed, parsed_file
+from runtime.recipes import RandomBytes
+from runtime.store.document import Document, Entry, RefusedError, StoreError, decode, encode
+from runtime.store.folder import KEY, RECIPIENTS, STORE, Folder
+from runtime.store.journal import AUDIT_KEY, Journal, Operation
+from runtime.store.recipients import Recipient, identities, parsed, parsed_file
 
 
 class Sealed:
-    """The encrypted document of one custody folder, and the keys that open it."""
+    """The encrypted document of one custody folder, and the keys that open it.
 
-    def __init__(self, folder: Folder, clock: Callable[[], datetime.datetime]) -> None:
+    ``audited``: what is done with it is recorded.
+    """
+
+    def __init__(self, folder: Folder, clock: Callable[[], datetime.datetime], *, audited: bool) -> None:
         self.folder = folder
+        self.journal = Journal(folder, clock)
         self._clock = clock
+        self._audited = audited
 
     def exists(self) -> bool:
         """Whether there is anything to open, or a key to open it with."""
@@ -41,21 +48,57 @@ class Sealed:
             raise StoreError(f"{path} is corrupt: it does not hold a list of secrets") from None
 
     @contextmanager
-    def changing(self) -> Iterator[Document]:
-        """The document, to be changed in place under the lock; written at the end if it is another one.
+    def changing(self, action: str) -> Iterator[Document]:
+        """The document, to be changed in place under the lock; recorded and written at the end if it is another one.
+
+        Args:
+            action: what the record calls a change of a secret.
 
         Raises:
-            StoreError: it cannot be read or written, or its recipients were changed by hand.
+            StoreError: it cannot be read, recorded or written, or its recipients were changed by hand.
         """
         with self.folder.locked():
             document = self.read() if self.folder.has(STORE) else Document()
             self._refuse_changed_recipients(document)
-            before, recipients = dict(document.secrets), list(document.recipients)
+            before = Document(dict(document.secrets), list(document.recipients))
             yield document
-            if (document.secrets, document.recipients) != (before, recipients):
-                self._write(document)
-            if document.recipients != recipients:
+            operations = [*_differences(before, document, action)]
+            if operations:
+                with self._recorded(document, operations, before.secrets.get(AUDIT_KEY)):
+                    self._write(document)
+            if document.recipients != before.recipients:
                 self._write_recipients(document)
+
+    def record(self, operations: Sequence[Operation]) -> None:
+        """Record what was done without a change of the document. Does nothing in a store that is not audited.
+
+        Raises:
+            StoreError: it cannot be recorded.
+        """
+        if self._audited and operations:
+            with self.folder.locked():
+                self.journal.append(self.read().usable(AUDIT_KEY, self._clock()).value, operations)
+
+    @contextmanager
+    def _recorded(self, document: Document, operations: Sequence[Operation], old_key: Entry | None) -> Iterator[None]:
+        """Record ``operations`` before what is done within, and that it failed if it does."""
+        if not self._audited:
+            yield
+            return
+        if AUDIT_KEY not in document.secrets:
+            document.secrets[AUDIT_KEY] = Entry(RandomBytes().make({}), self._clock())
+            operations = [*operations, Operation("make", AUDIT_KEY, 1)]
+        key = document.secrets[AUDIT_KEY]
+        if old_key is None or old_key.value != key.value:
+            self.journal.begin(old_key.value if old_key else None, key.value, operations)
+        else:
+            self.journal.append(key.value, operations)
+        try:
+            yield
+        except StoreError:
+            with suppress(StoreError):
+                self.journal.append(key.value, [Operation("failed", each.name, each.version) for each in operations])
+            raise
 
     def reset_recipients(self) -> None:
         """Write ``recipients.txt`` again, as the document has it.
@@ -64,7 +107,9 @@ class Sealed:
             StoreError: the document cannot be read or the file not written.
         """
         with self.folder.locked():
-            self._write_recipients(self.read())
+            document = self.read()
+            with self._recorded(document, [Operation("reset", RECIPIENTS)], document.secrets.get(AUDIT_KEY)):
+                self._write_recipients(document)
 
     def recover(self, identity: str) -> None:
         """Make a new host key and write the document for it, opening it with an operator's ``identity`` (text).
@@ -85,9 +130,10 @@ class Sealed:
             except (pyrage.DecryptError, ValueError):
                 raise StoreError(f"the identity does not open {self.folder.path / STORE}") from None
             if has_key:
-                self.folder.set_aside(KEY, f"old-{self._clock():%Y%m%dT%H%M%SZ}")
-            self._new_key()
-            self._write(document)
+                self.folder.set_aside(KEY, self._clock())
+            with self._recorded(document, [Operation("recover", KEY)], document.secrets.get(AUDIT_KEY)):
+                self._new_key()
+                self._write(document)
             self._write_recipients(document)
 
     def recipients_file(self) -> tuple[Recipient, ...]:
@@ -141,3 +187,16 @@ class Sealed:
 
     def _write_recipients(self, document: Document) -> None:
         self.folder.replace(RECIPIENTS, "".join(f"{line}\n" for line in document.recipients).encode())
+
+
+def _differences(before: Document, after: Document, action: str) -> Iterator[Operation]:
+    for name in sorted(before.secrets.keys() | after.secrets.keys()):
+        entry = after.secrets.get(name)
+        if entry != before.secrets.get(name):
+            yield Operation(action, name, entry.version if entry else 0)
+    yield from _gone("add recipient", after.recipients, before.recipients)
+    yield from _gone("remove recipient", before.recipients, after.recipients)
+
+
+def _gone(action: str, some: Iterable[str], others: Sequence[str]) -> Iterator[Operation]:
+    yield from (Operation(action, parsed(line).public) for line in some if line not in others)

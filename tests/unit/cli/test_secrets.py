@@ -242,3 +242,38 @@ def test_times() -> None:
     for wrong in ("", "1", "h", "-1h", "1w", "0h", "9999999d"):
         with pytest.raises(CommandError, match="--overlap"):
             duration(wrong, "--overlap")
+
+
+def test_what_was_done_is_shown_and_verified(praxis: Praxis, custody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    praxis("secrets", "set", "t", KEY, stdin="canary")
+    praxis("secrets", "revoke", "t", KEY, "--yes")
+    result = praxis("secrets", "audit", "t", "--json", "-n", "2")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["intact"]
+    assert [(line["action"], line["name"], line["version"]) for line in found["lines"]] == [
+        ("set", KEY, 1),
+        ("revoke", KEY, 1),
+    ]
+    assert praxis("secrets", "audit", "t").exit_code == 0
+    record = custody / "audit.jsonl"
+    record.write_bytes(record.read_bytes().replace(b'"revoke"', b'"read"'))
+    broken = praxis("secrets", "audit", "t", "--json")
+    assert broken.exit_code == 1
+    assert not json.loads(broken.stdout)["intact"]
+    assert "was changed" in broken.stderr
+    record.unlink()
+    missing = praxis("secrets", "audit", "t")
+    assert missing.exit_code == 1
+    assert "secrets rotate STACK secrets-audit-key" in missing.stderr
+    assert praxis("secrets", "rotate", "t", "secrets-audit-key").exit_code == 0
+    assert praxis("secrets", "audit", "t").exit_code == 0
+
+
+def test_last_use_is_when_a_value_was_read_or_delivered(praxis: Praxis, custody: Path) -> None:
+    assert rows(praxis)["redis-password"]["last_used"] is None
+    Store(custody, audited=True).delivered(["redis-password"])
+    Store(custody, audited=True).get("ca-cert")
+    listed = rows(praxis)
+    assert listed["redis-password"]["last_used"]
+    assert listed["ca-cert"]["last_used"]
