@@ -13,8 +13,10 @@ from pathlib import Path
 from runtime.store.document import StoreError
 
 STORE, KEY, RECIPIENTS = "store.age", "host.key", "recipients.txt"
+PENDING = "host.key.new"
+"""A new host key until the store is written for it."""
 AUDIT, HEAD = "audit.jsonl", "audit.head"
-_REPLACED = (STORE, KEY, RECIPIENTS, HEAD)
+_REPLACED = (STORE, PENDING, RECIPIENTS, HEAD)
 
 
 class Folder:
@@ -84,6 +86,17 @@ class Folder:
             partial.unlink(missing_ok=True)
             raise StoreError(f"cannot write {self.path / name}: {error.strerror}; nothing was changed") from error
 
+    def rename(self, name: str, to: str) -> None:
+        """Call the file ``name`` from now on ``to``.
+
+        Raises:
+            StoreError: it cannot be renamed; nothing was changed.
+        """
+        try:
+            (self.path / name).rename(self.path / to)
+        except OSError as error:
+            raise StoreError(f"cannot rename {self.path / name} to {to}: {error.strerror}") from error
+
     def set_aside(self, name: str, now: datetime.datetime) -> str:
         """Rename a file that is of no use any more but must not be lost; returns its new name.
 
@@ -93,10 +106,7 @@ class Folder:
         aside = f"{name}.old-{now:%Y%m%dT%H%M%SZ}"
         while (self.path / aside).exists():
             aside += "-again"
-        try:
-            (self.path / name).rename(self.path / aside)
-        except OSError as error:
-            raise StoreError(f"cannot set {self.path / name} aside: {error.strerror}") from error
+        self.rename(name, aside)
         return aside
 
     def give_to_owner(self, descriptor: int) -> None:

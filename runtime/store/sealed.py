@@ -10,7 +10,7 @@ import pyrage
 
 from runtime.recipes import RandomBytes
 from runtime.store.document import Document, Entry, RefusedError, StoreError, decode, encode
-from runtime.store.folder import KEY, RECIPIENTS, STORE, Folder
+from runtime.store.folder import KEY, PENDING, RECIPIENTS, STORE, Folder
 from runtime.store.journal import AUDIT_KEY, Journal, Operation
 from runtime.store.recipients import Recipient, identities, parsed, parsed_file
 
@@ -58,7 +58,7 @@ class Sealed:
             StoreError: it cannot be read, recorded or written, or its recipients were changed by hand.
         """
         with self.folder.locked():
-            document = self.read() if self.folder.has(STORE) else Document()
+            document = self._read_or_new()
             self._refuse_changed_recipients(document)
             before = Document(dict(document.secrets), list(document.recipients))
             yield document
@@ -122,18 +122,14 @@ class Sealed:
         keys = identities(identity)
         with self.folder.locked():
             content = self.folder.read(STORE)
-            has_key = self.folder.has(KEY)
-            if has_key:
+            if self.folder.has(KEY):
                 self._refuse_good_key(content)
             try:
                 document = decode(pyrage.decrypt(content, keys))
             except (pyrage.DecryptError, ValueError):
                 raise StoreError(f"the identity does not open {self.folder.path / STORE}") from None
-            if has_key:
-                self.folder.set_aside(KEY, self._clock())
             with self._recorded(document, [Operation("recover", KEY)], document.secrets.get(AUDIT_KEY)):
-                self._new_key()
-                self._write(document)
+                self._write_for_new_key(document)
             self._write_recipients(document)
 
     def recipients_file(self) -> tuple[Recipient, ...]:
@@ -176,13 +172,35 @@ class Sealed:
         except (pyrage.IdentityError, UnicodeDecodeError):
             raise StoreError(f"{path} is corrupt: it does not hold an age identity") from None
 
-    def _new_key(self) -> None:
-        self.folder.replace(KEY, f"{pyrage.x25519.Identity.generate()}\n".encode())
+    def _read_or_new(self) -> Document:
+        if not self.folder.has(STORE):
+            if self.folder.has(KEY):
+                raise StoreError(
+                    f"{self.folder.path / STORE} is missing, though its {KEY} is there: put it back from a backup "
+                    f"(if nothing was ever kept in it, delete {KEY})"
+                )
+            return Document()
+        if self.folder.has(PENDING) and not self.folder.has(KEY):
+            # A writer was killed between the two: the store was written for this key.
+            self.folder.rename(PENDING, KEY)
+        return self.read()
 
     def _write(self, document: Document) -> None:
-        if not self.folder.has(KEY):
-            self._new_key()
-        everybody = [self._identity().to_public(), *(parsed(line).age() for line in document.recipients)]
+        if self.folder.has(STORE):
+            self._write_for(document, self._identity())
+        else:
+            self._write_for_new_key(document)
+
+    def _write_for_new_key(self, document: Document) -> None:
+        identity = pyrage.x25519.Identity.generate()
+        self.folder.replace(PENDING, f"{identity}\n".encode())
+        self._write_for(document, identity)
+        if self.folder.has(KEY):
+            self.folder.set_aside(KEY, self._clock())
+        self.folder.rename(PENDING, KEY)
+
+    def _write_for(self, document: Document, host: pyrage.x25519.Identity) -> None:
+        everybody = [host.to_public(), *(parsed(line).age() for line in document.recipients)]
         self.folder.replace(STORE, pyrage.encrypt(encode(document, self._clock()), everybody))
 
     def _write_recipients(self, document: Document) -> None:
