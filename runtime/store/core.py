@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.recipes import Recipe
+from runtime.store.backend import Backend, FileBackend
 from runtime.store.document import (
     Document,
     Entry,
@@ -49,14 +50,21 @@ class Store:
     Args:
         folder: the custody folder; it is made by the first write, with its parent.
         audited: record each change and each value that is read (:mod:`runtime.store.journal`): the operator's side.
+        backend: where the encrypted document is kept; the file ``store.age`` in ``folder`` unless given.
         clock: gives the time; for tests.
     """
 
     def __init__(
-        self, folder: Path | str, *, audited: bool = False, clock: Callable[[], datetime.datetime] = utc_now
+        self,
+        folder: Path | str,
+        *,
+        audited: bool = False,
+        backend: Backend | None = None,
+        clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         self._clock = clock
-        self._sealed = Sealed(Folder(Path(folder)), clock, audited=audited)
+        own = Folder(Path(folder))
+        self._sealed = Sealed(own, backend or FileBackend(own), clock, audited=audited)
         self._recorded: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:

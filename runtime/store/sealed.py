@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 import pyrage
 
 from runtime.recipes import RandomBytes
+from runtime.store.backend import Backend, Stored
 from runtime.store.document import Document, Entry, RefusedError, StoreError, decode, encode
-from runtime.store.folder import KEY, PENDING, RECIPIENTS, STORE, Folder
+from runtime.store.folder import KEY, PENDING, RECIPIENTS, Folder
 from runtime.store.journal import AUDIT_KEY, Journal, Operation
 from runtime.store.recipients import Recipient, identities, parsed, parsed_file
 
@@ -21,15 +22,18 @@ class Sealed:
     ``audited``: what is done with it is recorded.
     """
 
-    def __init__(self, folder: Folder, clock: Callable[[], datetime.datetime], *, audited: bool) -> None:
+    def __init__(
+        self, folder: Folder, backend: Backend, clock: Callable[[], datetime.datetime], *, audited: bool
+    ) -> None:
         self.folder = folder
+        self._backend = backend
         self.journal = Journal(folder, clock)
         self._clock = clock
         self._audited = audited
 
     def exists(self) -> bool:
         """Whether there is anything to open, or a key to open it with."""
-        return self.folder.has(STORE) or self.folder.has(KEY)
+        return self.folder.has(KEY) or self._backend.load() is not None
 
     def read(self) -> Document:
         """The document.
@@ -37,15 +41,24 @@ class Sealed:
         Raises:
             StoreError: it cannot be read or opened.
         """
-        path = self.folder.path / STORE
-        identity = self._identity()
+        stored = self._backend.load()
+        if stored is None:
+            self._identity(stored)  # says so if the key is missing as well
+            raise StoreError(
+                f"{self._backend.where} is missing, though its {KEY} is there: put it back from a backup "
+                f"(if nothing was ever kept in it, delete {KEY})"
+            )
+        return self._opened(stored)
+
+    def _opened(self, stored: Stored) -> Document:
+        identity = self._identity(stored)
         try:
-            return decode(pyrage.decrypt(self.folder.read(STORE), [identity]))
+            return decode(pyrage.decrypt(stored.content, [identity]))
         except pyrage.DecryptError as error:
-            raise StoreError(f"{path} is corrupt, or {KEY} beside it belongs to another store") from error
+            raise StoreError(f"{self._backend.where} is corrupt, or {KEY} belongs to another store") from error
         except ValueError:
             # Not chained: a parser's message may quote what it could not parse.
-            raise StoreError(f"{path} is corrupt: it does not hold a list of secrets") from None
+            raise StoreError(f"{self._backend.where} is corrupt: it does not hold a list of secrets") from None
 
     @contextmanager
     def changing(self, action: str) -> Iterator[Document]:
@@ -58,14 +71,15 @@ class Sealed:
             StoreError: it cannot be read, recorded or written, or its recipients were changed by hand.
         """
         with self.folder.locked():
-            document = self._read_or_new()
+            stored = self._stored()
+            document = self._opened(stored) if stored else Document()
             self._refuse_changed_recipients(document)
             before = Document(dict(document.secrets), list(document.recipients))
             yield document
             operations = [*_differences(before, document, action)]
             if operations:
                 with self._recorded(document, operations, before.secrets.get(AUDIT_KEY)):
-                    self._write(document)
+                    self._write(document, stored)
             if document.recipients != before.recipients:
                 self._write_recipients(document)
 
@@ -121,15 +135,17 @@ class Sealed:
         """
         keys = identities(identity)
         with self.folder.locked():
-            content = self.folder.read(STORE)
+            stored = self._backend.load()
+            if stored is None:
+                raise StoreError(f"{self._backend.where} is missing")
             if self.folder.has(KEY):
-                self._refuse_good_key(content)
+                self._refuse_good_key(stored)
             try:
-                document = decode(pyrage.decrypt(content, keys))
+                document = decode(pyrage.decrypt(stored.content, keys))
             except (pyrage.DecryptError, ValueError):
-                raise StoreError(f"the identity does not open {self.folder.path / STORE}") from None
+                raise StoreError(f"the identity does not open {self._backend.where}") from None
             with self._recorded(document, [Operation("recover", KEY)], document.secrets.get(AUDIT_KEY)):
-                self._write_for_new_key(document)
+                self._write_for_new_key(document, stored)
             self._write_recipients(document)
 
     def recipients_file(self) -> tuple[Recipient, ...]:
@@ -146,9 +162,9 @@ class Sealed:
         except StoreError as error:
             raise StoreError(f"{self.folder.path / RECIPIENTS}: {error}") from None
 
-    def _refuse_good_key(self, content: bytes) -> None:
+    def _refuse_good_key(self, stored: Stored) -> None:
         try:
-            pyrage.decrypt(content, [self._identity()])
+            pyrage.decrypt(stored.content, [self._identity(stored)])
         except (pyrage.DecryptError, StoreError):
             return
         raise RefusedError(f"{self.folder.path / KEY} opens the store: there is nothing to recover")
@@ -160,9 +176,9 @@ class Sealed:
                 "./praxis secrets recipients STACK --reset (--add and --remove change it)"
             )
 
-    def _identity(self) -> pyrage.x25519.Identity:
+    def _identity(self, stored: Stored | None) -> pyrage.x25519.Identity:
         path = self.folder.path / KEY
-        if self.folder.has(STORE) and not self.folder.has(KEY):
+        if stored is not None and not self.folder.has(KEY):
             raise StoreError(
                 f"{path} is missing: put it back from a backup, or open the store with an operator's key: "
                 "./praxis secrets recover STACK --identity FILE"
@@ -172,36 +188,34 @@ class Sealed:
         except (pyrage.IdentityError, UnicodeDecodeError):
             raise StoreError(f"{path} is corrupt: it does not hold an age identity") from None
 
-    def _read_or_new(self) -> Document:
-        if not self.folder.has(STORE):
-            if self.folder.has(KEY):
-                raise StoreError(
-                    f"{self.folder.path / STORE} is missing, though its {KEY} is there: put it back from a backup "
-                    f"(if nothing was ever kept in it, delete {KEY})"
-                )
-            return Document()
-        if self.folder.has(PENDING) and not self.folder.has(KEY):
+    def _stored(self) -> Stored | None:
+        """What is to be changed; None for a store that has never been written."""
+        stored = self._backend.load()
+        if stored is None and self.folder.has(KEY):
+            self.read()
+        if stored is not None and self.folder.has(PENDING) and not self.folder.has(KEY):
             # A writer was killed between the two: the store was written for this key.
             self.folder.rename(PENDING, KEY)
-        return self.read()
+        return stored
 
-    def _write(self, document: Document) -> None:
-        if self.folder.has(STORE):
-            self._write_for(document, self._identity())
+    def _write(self, document: Document, stored: Stored | None) -> None:
+        if stored is None:
+            self._write_for_new_key(document, stored)
         else:
-            self._write_for_new_key(document)
+            self._write_for(document, self._identity(stored), stored)
 
-    def _write_for_new_key(self, document: Document) -> None:
+    def _write_for_new_key(self, document: Document, stored: Stored | None) -> None:
         identity = pyrage.x25519.Identity.generate()
         self.folder.replace(PENDING, f"{identity}\n".encode())
-        self._write_for(document, identity)
+        self._write_for(document, identity, stored)
         if self.folder.has(KEY):
             self.folder.set_aside(KEY, self._clock())
         self.folder.rename(PENDING, KEY)
 
-    def _write_for(self, document: Document, host: pyrage.x25519.Identity) -> None:
+    def _write_for(self, document: Document, host: pyrage.x25519.Identity, stored: Stored | None) -> None:
         everybody = [host.to_public(), *(parsed(line).age() for line in document.recipients)]
-        self.folder.replace(STORE, pyrage.encrypt(encode(document, self._clock()), everybody))
+        content = pyrage.encrypt(encode(document, self._clock()), everybody)
+        self._backend.save(content, stored.version if stored else None)
 
     def _write_recipients(self, document: Document) -> None:
         self.folder.replace(RECIPIENTS, "".join(f"{line}\n" for line in document.recipients).encode())
