@@ -11,11 +11,12 @@ from typing import Any
 
 import pyrage
 import pytest
+import typer
 
 from infra.cli import values
-from infra.cli.console import CommandError
+from infra.cli.console import CommandError, reported
 from infra.cli.values import assignments, duration, moment, normalised
-from runtime.store import Store, utc_now
+from runtime.store import Store, StoreError, utc_now
 from tests.unit.cli.conftest import Praxis
 
 KEY = "anthropic-api-key"
@@ -268,6 +269,13 @@ def test_what_was_done_is_shown_and_verified(praxis: Praxis, custody: Path, monk
     assert "secrets rotate STACK secrets-audit-key" in missing.stderr
     assert praxis("secrets", "rotate", "t", "secrets-audit-key").exit_code == 0
     assert praxis("secrets", "audit", "t").exit_code == 0
+
+
+def test_a_store_that_refuses_in_the_midst_of_a_command_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, reported():
+        raise StoreError("audit.jsonl is missing")
+    assert caught.value.exit_code == 1
+    assert capsys.readouterr().err == "error: the secret store: audit.jsonl is missing\n"
 
 
 def test_last_use_is_when_a_value_was_read_or_delivered(praxis: Praxis, custody: Path) -> None:
