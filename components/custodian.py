@@ -20,18 +20,19 @@ SECRETS = (
     "assertion-private-key",
     "custodian-record-token",
     "custodian-admin-token",
-    "custodian-tls-key",
-    "custodian-tls-cert",
-    "ca-cert",
     "chain-private-key",
     "chain-retired-key",
 )
+
+EGRESS_SECRETS = ("custodian-tls-key", "custodian-tls-cert", "ca-cert")
+"""What it needs to answer the egress, which exists when a model has a provider."""
 
 
 def custodian(stack: Stack, name: str) -> ServiceSpec:
     """The custodian. ``name`` is the stack's name."""
     out = upstreams(stack)
-    keys = {each.secret for each in out.upstreams.values() if each.secret}
+    keys = sorted({each.secret for each in out.upstreams.values() if each.secret})
+    secrets = (*SECRETS, *EGRESS_SECRETS, *keys) if out.upstreams else SECRETS
     return ServiceSpec(
         name="custodian",
         image="runtime",
@@ -39,7 +40,7 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
         memory_mib=128,
         networks=("front", "data", "egress") if out.upstreams else ("front", "data"),
         command=("runtime.custodian",),
-        secrets={secret: f"${{{secret}}}" for secret in (*SECRETS, *sorted(keys))},
+        secrets={secret: f"${{{secret}}}" for secret in secrets},
         config_files={
             "policies.json": stack.policies(name).model_dump_json(indent=1),
             "upstreams.json": out.model_dump_json(indent=1),

@@ -16,6 +16,8 @@ from typing import Literal
 _SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
 SECRETS_FOLDER = "/run/secrets"
 CONFIG_FOLDER = "/etc/praxis"
+SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
+"""How a template names a secret."""
 
 NetworkName = Literal["public", "front", "data", "models", "telemetry", "egress", "outside"]
 
@@ -117,6 +119,14 @@ class Blueprint:
     def pick(self, *names: str) -> tuple[ServiceSpec, ...]:
         """The named services that this stack has, in the order of ``names``."""
         return tuple(spec for name in names for spec in self.services if spec.name == name)
+
+    def readers(self) -> dict[str, tuple[str, ...]]:
+        """Name of a secret -> the services that are given it."""
+        found: dict[str, list[str]] = {}
+        for service in self.services:
+            for name in sorted({name for file in service.secrets.values() for name in SECRET.findall(file)}):
+                found.setdefault(name, []).append(service.name)
+        return {name: tuple(services) for name, services in found.items()}
 
     @property
     def networks(self) -> tuple[NetworkName, ...]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.data import DATABASES
+from config.egress import routes
 from config.stack import Stack
 from infra.paths import stack_folder
 from runtime.store import (
+    AUDIT_KEY,
     CaCert,
     EcKey,
     Ed25519Key,
@@ -42,6 +44,7 @@ class FirstValue:
 def recipes(stack: Stack) -> dict[str, Recipe]:
     """How each secret that Praxis makes itself is made, by name. Those of providers are an operator's to set."""
     made: dict[str, Recipe] = {
+        AUDIT_KEY: RandomBytes(32),
         "postgres-password": Password(),
         **{f"{database}-db-password": Password() for database in DATABASES},
         "redis-password": Password(),
@@ -60,13 +63,16 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
         "chain-retired-key": FirstValue("chain-private-key"),
         "ca-key": EcKey(),
         "ca-cert": CaCert("ca-key"),
-        "custodian-tls-key": EcKey(),
-        "custodian-tls-cert": _certificate("custodian-tls-key", "custodian"),
-        "egress-client-key": EcKey(),
-        "egress-client-cert": _certificate("egress-client-key", "egress", client=True),
         "edge-tls-key": EcKey(),
         "edge-tls-cert": ServerCert("edge-tls-key", ca_key="ca-key", ca_cert="ca-cert"),
     }
+    if routes(stack):
+        made |= {
+            "custodian-tls-key": EcKey(),
+            "custodian-tls-cert": _certificate("custodian-tls-key", "custodian"),
+            "egress-client-key": EcKey(),
+            "egress-client-cert": _certificate("egress-client-key", "egress", client=True),
+        }
     if stack.environment == "demo":
         made |= {f"person-{name}-password": Password() for name in stack.people}
     return made | {f"agent-{name}-client-secret": Password() for name in stack.agents}
@@ -83,7 +89,7 @@ def _certificate(key: str, name: str, *, client: bool = False) -> ServerCert:
 
 
 def open_store(name: str, stack: Stack) -> Store:
-    """The stack's store, with everything in it that Praxis can make itself.
+    """The stack's store, with everything in it that Praxis can make itself. What is done with it is recorded.
 
     Raises:
         StoreError: it cannot be used, or the stack file would send one of the gateway's own secrets to a provider.
@@ -91,7 +97,7 @@ def open_store(name: str, stack: Stack) -> Store:
     made = recipes(stack)
     if own := sorted(made.keys() & set(stack.secret_names())):
         raise StoreError(f"secret://{own[0]} is a secret of the gateway itself and never goes to a provider")
-    store = Store(stack_folder(name).custody)
+    store = Store(stack_folder(name).custody, audited=True)
     store.ensure(made)
     return store
 

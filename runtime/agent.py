@@ -59,12 +59,14 @@ def filled(receiver: Receiver, secrets: Mapping[str, str]) -> dict[str, str]:
     """File name -> content.
 
     Raises:
-        DeliveryError: a secret is not in the store.
+        DeliveryError: a secret is missing, expired or revoked.
     """
     try:
         return {file: _Template(template).substitute(secrets) for file, template in receiver.files.items()}
     except KeyError as error:
         raise DeliveryError(f"{receiver.name} needs the secret '{error.args[0]}', which is not set") from None
+    except StoreError as error:
+        raise DeliveryError(f"{receiver.name}: {error}") from None
     except ValueError:
         raise DeliveryError(f"{receiver.name}: a template has a '$' that names no secret") from None
 

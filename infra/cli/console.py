@@ -16,6 +16,7 @@ from rich.table import Table
 
 from config import SettingsError
 from infra.supply.process import SupplyError
+from runtime.store import StoreError
 
 
 class Exit(IntEnum):
@@ -80,6 +81,8 @@ def reported() -> Iterator[None]:
         raise typer.Exit(Exit.USAGE) from None
     except SupplyError as error:
         stop(CommandError(str(error), fix=error.fix))
+    except StoreError as error:
+        stop(CommandError(f"the secret store: {error}"))
     except CommandError as error:
         stop(error)
 

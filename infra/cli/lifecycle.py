@@ -41,6 +41,7 @@ def up(loaded: Loaded, *, as_json: bool) -> None:
     same = changes.pop("same", 0)
     steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
     _drop_old_config(loaded)
+    store.delivered(blueprint(loaded.stack, loaded.name).readers())
     _prove(loaded, store, steps, as_json=as_json)
 
 

@@ -8,7 +8,9 @@ from config import Problem, SettingsError, Stack, load_stack
 from infra.cli.console import CommandError
 from infra.custody import open_store
 from infra.paths import STACKS, StackFolder, stack_folder
-from runtime.store import Store, StoreError
+from runtime.store import State, Store, StoreError
+
+UNUSABLE = {None: "is not set", State.EXPIRED: "has expired", State.REVOKED: "was revoked"}
 
 
 @dataclass(frozen=True)
@@ -23,24 +25,25 @@ class Loaded:
         """The stack's secret store, complete but for what an operator must set.
 
         Raises:
-            SettingsError: the stack file names a secret that is not set.
+            SettingsError: the stack file names a secret that is not set, has expired or was revoked.
             CommandError: the store cannot be used.
         """
         try:
             store = open_store(self.name, self.stack)
-            known = store.names()
+            known = store.metadata()
         except StoreError as error:
             raise CommandError(f"the secret store: {error}") from None
-        missing = [name for name in self.stack.secret_names() if name not in known]
-        if missing:
-            raise SettingsError(
-                Problem(
-                    file=STACKS / f"{self.name}.yaml",
-                    key=f"secret://{name}",
-                    message=f"is not set; set it with: ./praxis secrets set {self.name} {name}",
-                )
-                for name in missing
+        problems = [
+            Problem(
+                file=STACKS / f"{self.name}.yaml",
+                key=f"secret://{name}",
+                message=f"{UNUSABLE[state]}; set it with: ./praxis secrets set {self.name} {name}",
             )
+            for name in self.stack.secret_names()
+            if (state := known[name].state if name in known else None) is not State.SET
+        ]
+        if problems:
+            raise SettingsError(problems)
         return store
 
 

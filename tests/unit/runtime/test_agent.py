@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
@@ -206,7 +207,25 @@ def test_a_missing_secret_ends_it_with_one_line(memory: Path, tmp_path: Path) ->
     manifest = _manifest(tmp_path, receiver(memory, {"b": "${not-set}"}))
     agent = Agent(tmp_path / "stack" / "custody", manifest, tmp_path / "said")
     assert agent.process.wait(timeout=20) == 1
-    assert agent.output.read_text() == "secrets agent: redis needs the secret 'not-set', which is not set\n"
+    assert agent.output.read_text() == (
+        "secrets agent: redis: secret 'not-set' is not set; set it with: ./praxis secrets set STACK not-set\n"
+    )
+
+
+@pytest.mark.parametrize("state", ["revoked", "expired"])
+def test_a_secret_that_may_not_be_used_is_not_delivered(memory: Path, tmp_path: Path, state: str) -> None:
+    moment = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    store = Store(tmp_path / "stack" / "custody", clock=lambda: moment)
+    store.set("key", "value-canary", expires=datetime.datetime(2030, 1, 2, tzinfo=datetime.UTC))
+    redis = receiver(memory, {"key": "${key}"})
+    deliver([redis], store.values())
+    if state == "revoked":
+        store.revoke("key")
+    else:
+        moment = datetime.datetime(2030, 1, 2, tzinfo=datetime.UTC)
+    with pytest.raises(DeliveryError, match=rf"redis: secret 'key' .*{state}.* secrets set STACK key") as caught:
+        deliver([redis], store.values())
+    assert "canary" not in str(caught.value)
 
 
 def test_a_missing_store_ends_it_with_one_line(memory: Path, tmp_path: Path) -> None:
