@@ -162,17 +162,22 @@ class Custodian:
         about = verify(body.assertion, self._settings.assertion_key)
         self._egress.end(about.trace)
         await self._database.refuse(about, body.told())
+        self._egress.forget(about.trace)
         return JSONResponse({})
 
     async def settled(self, body: RecordBody) -> Response:
         """An admitted request has ended; its cost is counted here, by our own prices."""
         about = verify(body.assertion, self._settings.assertion_key, leeway_s=LATE_S)
-        self._egress.end(about.trace)
+        out = self._egress.end(about.trace)
         price = self._settings.policies.models.get(body.model)
         cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
         if body.reason == UNKNOWN_KEY:
             self._gate.accounts.forget(about.sub)
-        counted = await self._database.settle(about.trace, body.told(), cost)
+        # Counted at the egress, not by LiteLLM's process: what was really asked of the provider for this record.
+        calls, payer = (0, "company") if out is None else (out.calls, out.payer)
+        told = body.told() | {"provider_calls": calls, "payer": payer}
+        counted = await self._database.settle(about.trace, told, cost)
+        self._egress.forget(about.trace)
         return JSONResponse({"cost_usd": str(cost), "counted": counted})
 
     def _recorded(

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS record (
     demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens bigint,
     output_tokens bigint, cost_usd numeric, guards jsonb NOT NULL DEFAULT '{}', reason text,
     prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
+ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NOT EXISTS payer text;
 CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 CREATE TABLE IF NOT EXISTS spending (
     sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric NOT NULL,
@@ -203,7 +204,7 @@ class Database:
         """
         guards = what.get("guards") or {}
         body = {
-            **{name: what[name] for name in ("status", "input_tokens", "output_tokens")},
+            **{name: what[name] for name in ("status", "input_tokens", "output_tokens", "provider_calls", "payer")},
             **{"trace": trace, "cost_usd": _plain(cost), "guards": guards, "reason": what.get("reason")},
             "priced_as": what.get("model"),
         }
@@ -211,7 +212,7 @@ class Database:
         async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
             sub = await connection.fetchval(
                 "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4,"
-                " cost_usd = $5, guards = $6, reason = $7, ended = now()"
+                " cost_usd = $5, guards = $6, reason = $7, provider_calls = $8, payer = $9, ended = now()"
                 " WHERE trace = $1 AND state IN ('admitted', 'aborted') RETURNING sub",
                 trace,
                 what["status"],
@@ -220,6 +221,8 @@ class Database:
                 cost,
                 json.dumps(guards),
                 what.get("reason"),
+                what["provider_calls"],
+                what["payer"],
             )
             if sub is None:
                 return False, []

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER, CredentialHeader, Upstream, Upstreams
@@ -24,6 +25,7 @@ HEADERS: tuple[CredentialHeader, ...] = ("authorization", "x-api-key", "api-key"
 QUERY = frozenset({"beta", "alt", "api-version"})
 """Parameters that providers' APIs need; some also take a key there, so no other passes."""
 
+Payer = Literal["company", "user"]
 Secret = Callable[[str], str | None]
 """The value of a secret by its name; ``None`` when it is not delivered."""
 
@@ -42,10 +44,16 @@ class Admission:
 
     trace: str
     upstream: str
-    token: str | None
+    token: str | None = field(repr=False)
     """The caller's own token, which pays in place of the company's key; held here and nowhere else."""
     until: float
     calls: int = 0
+    ended: bool = False
+
+    @property
+    def payer(self) -> Payer:
+        """Whose money the provider takes."""
+        return "company" if self.token is None else "user"
 
 
 @dataclass
@@ -92,12 +100,23 @@ class Egress:
         self._tickets[trace] = ticket
         return ticket
 
-    def end(self, trace: str) -> int:
-        """The request has ended: its ticket is void. Returns how many calls were made under it."""
+    def end(self, trace: str) -> Admission | None:
+        """The request has ended, or is refused: its ticket is void, and its caller's token is let go of.
+
+        Returns what was admitted (``None`` for a local model), until :meth:`forget`: an ending that could not be
+        recorded is told again.
+        """
         self._tokens.pop(trace, None)
+        admission = self._open.get(self._tickets.get(trace, ""))
+        if admission is not None:
+            admission.ended = True
+        return admission
+
+    def forget(self, trace: str) -> None:
+        """The ending is recorded."""
         ticket = self._tickets.pop(trace, None)
-        ended = self._open.pop(ticket, None) if ticket else None
-        return ended.calls if ended else 0
+        if ticket is not None:
+            self._open.pop(ticket, None)
 
     def decide(self, method: str, uri: str, headers: Mapping[str, str]) -> dict[str, str]:
         """The credential header to put on a request (header name -> value).
@@ -111,7 +130,7 @@ class Egress:
         """
         parts = urlsplit(uri)
         admission = self._open.get(headers.get(TICKET_HEADER, ""))
-        if admission is None or admission.until < self.clock():
+        if admission is None or admission.ended or admission.until < self.clock():
             raise EgressError("not_admitted", "no admitted record goes with this request")
         if method != "POST" or parts.path.split("/")[1:2] != [admission.upstream]:
             raise EgressError("other_provider", "the admitted record is for another provider")

@@ -43,6 +43,7 @@ class TestCompanyKeys:
         assert "authorization" not in headers
         record = proof.receipt(answer.headers["x-praxis-trace-id"])
         assert (record["state"], record["input_tokens"], record["output_tokens"]) == ("settled", 10, 4)
+        assert (record["provider_calls"], record["payer"]) == (1, "company")
         assert float(record["cost_usd"]) == pytest.approx((10 * 3 + 4 * 15) / 1e6)
 
     @pytest.mark.parametrize("stream", [False, True])
@@ -80,6 +81,7 @@ class TestUsersTokens:
         headers = arrived(provider, "with my own token")["headers"]
         assert headers["authorization"] == f"Bearer {USER_TOKEN}"
         assert headers["anthropic-beta"] == "oauth-2025-04-20"
+        assert proof.receipt(answer.headers["x-praxis-trace-id"])["payer"] == "user"
         assert "x-api-key" not in headers
 
     def test_without_one_the_answer_says_what_is_missing(self, proof: Proof, provider: Provider, alice: str) -> None:

@@ -67,9 +67,12 @@ def about(trace: str | None = None) -> Assertion:
     )
 
 
+PAID = {"provider_calls": 1, "payer": "company"}
+
+
 def ending(**changes: Any) -> dict[str, Any]:
     guards = {"verdict": "masked", "findings": {"card": 2}}
-    return {"status": 200, "input_tokens": 7, "output_tokens": 3, "guards": guards, "reason": None, **changes}
+    return {"status": 200, "input_tokens": 7, "output_tokens": 3, "guards": guards, "reason": None, **PAID, **changes}
 
 
 async def admitted(database: Database) -> str:

@@ -9,8 +9,10 @@ import asyncpg
 import httpx
 import pytest
 
+from runtime import receipt
+from runtime.assertion import verify
 from runtime.contract import EGRESS_PLACEHOLDER, Policies
-from tests.unit.runtime.custodian_world import PROVIDER_KEYS, World, running
+from tests.unit.runtime.custodian_world import CHAIN, PROVIDER_KEYS, SIGNING, World, running
 from tests.unit.runtime.realm import POLICIES
 
 USER_TOKEN = "sk-ant-oat01-" + "u" * 40
@@ -50,6 +52,9 @@ async def test_the_key_goes_out_between_admitted_and_settled(world: World) -> No
     answer = await asked(world, ticket)
     assert (answer.status_code, answer.headers["x-api-key"]) == (200, PROVIDER_KEYS["anthropic-api-key"])
     await world.tell("settled", assertion, model="claude")
+    record = await world.record(verify(assertion, SIGNING).trace)
+    assert (record["provider_calls"], record["payer"]) == (1, "company")
+    assert receipt.check(record, {CHAIN.public}) == []
     answer = await asked(world, ticket)
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "not_admitted")
     assert "x-api-key" not in answer.headers

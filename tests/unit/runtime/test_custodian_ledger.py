@@ -62,6 +62,7 @@ def about(subject: Subject = ALICE, trace: str | None = None) -> Assertion:
 
 def ending(**changes: Any) -> dict[str, Any]:
     base = {"status": 200, "input_tokens": 7, "output_tokens": 3, "guards": {"verdict": "clean"}, "reason": None}
+    base |= {"provider_calls": 1, "payer": "company"}
     return {**base, **changes}
 
 

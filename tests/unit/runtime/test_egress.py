@@ -95,7 +95,9 @@ def test_without_an_admitted_record_nothing_goes(egress: Egress, headers: dict[s
 def test_an_ended_record_opens_nothing(egress: Egress) -> None:
     headers = admitted(egress, "claude")
     egress.decide("POST", "/anthropic/v1/messages", headers)
-    assert egress.end("t1") == 1
+    ended = egress.end("t1")
+    assert ended is not None
+    assert (ended.calls, ended.payer) == (1, "company")
     assert refused(egress, "/anthropic/v1/messages", headers) == "not_admitted"
 
 
@@ -105,7 +107,7 @@ def test_an_old_record_opens_nothing_and_is_let_go_of(egress: Egress, clock: Clo
     clock.now += LIFETIME_S + 1
     assert refused(egress, "/anthropic/v1/messages", headers) == "not_admitted"
     admitted(egress, "claude", "t2")
-    assert egress.end("t1") == 0
+    assert egress.end("t1") is None
     assert egress.admit("t9", "claude") is not None  # its token is gone, so the company's key is used
 
 
@@ -135,7 +137,20 @@ def test_a_record_makes_a_few_calls_and_no_more(egress: Egress) -> None:
     for _ in range(MAX_CALLS):
         egress.decide("POST", "/anthropic/v1/messages", headers)
     assert refused(egress, "/anthropic/v1/messages", headers) == "too_many_calls"
-    assert egress.end("t1") == MAX_CALLS
+    ended = egress.end("t1")
+    assert ended is not None
+    assert ended.calls == MAX_CALLS
+
+
+def test_what_was_admitted_is_known_until_its_ending_is_recorded(egress: Egress) -> None:
+    egress.keep("t1", TOKEN)
+    admitted(egress, "claude-own")
+    for _ in range(2):
+        ended = egress.end("t1")
+        assert ended is not None
+        assert ended.payer == "user"
+    egress.forget("t1")
+    assert egress.end("t1") is None
 
 
 def test_a_secret_that_is_not_delivered_is_named(egress: Egress) -> None:
