@@ -63,6 +63,7 @@ class Egress:
     upstreams: Upstreams
     secret: Secret
     clock: Callable[[], float] = time.monotonic
+    max_calls: int = MAX_CALLS
     _open: dict[str, Admission] = field(default_factory=dict, repr=False)
     _tickets: dict[str, str] = field(default_factory=dict, repr=False)
     _tokens: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
@@ -138,8 +139,8 @@ class Egress:
             raise EgressError("unknown_parameter", f"query parameters that do not go out: {', '.join(unknown)[:200]}")
         upstream = self.upstreams.upstreams[admission.upstream]
         self._refuse_other_credentials(headers)
-        if admission.calls >= MAX_CALLS:
-            raise EgressError("too_many_calls", f"one admitted record makes at most {MAX_CALLS} calls")
+        if admission.calls >= self.max_calls:
+            raise EgressError("too_many_calls", f"one admitted record makes at most {self.max_calls} calls")
         credential = self._credential(upstream, admission)
         admission.calls += 1
         return credential

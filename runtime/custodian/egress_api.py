@@ -37,13 +37,13 @@ def application(egress: Egress) -> Starlette:
     return Starlette(routes=[Route("/egress", decide)])
 
 
-def server(egress: Egress, folder: Path = FOLDER) -> uvicorn.Server:
+def server(egress: Egress, folder: Path = FOLDER, port: int = PORT) -> uvicorn.Server:
     """The server of :func:`application`: TLS, and no word to whoever shows no certificate of our own authority."""
     return uvicorn.Server(
         uvicorn.Config(
             application(egress),
             host="0.0.0.0",  # noqa: S104 - inside its own networks
-            port=PORT,
+            port=port,
             access_log=False,
             log_level="warning",
             ssl_certfile=folder / "custodian-tls-cert",

@@ -1,0 +1,206 @@
+"""What asking the custodian costs at the egress: the same Traefik, upstream and client, with and without forward-auth.
+
+``python -m tests.bench.bench_egress [--json FILE]`` from the repository's root, with images built. Traefik runs with
+the routes that the stack would have, and the custodian's egress port with certificates as in a stack, in containers on
+this host's network; the upstream answers after 20 ms. Ends with status 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+import yaml
+from docker.models.containers import Container
+
+from components.egress import egress as declared
+from config import load_stack
+from config.stack import Stack
+from infra.paths import STACKS
+from infra.supply.images import built_images
+from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER
+from runtime.store import CaCert, EcKey, ServerCert
+from tests.bench.report import Figure, tell
+
+PARTS = Path(__file__).parent
+ROUNDS = 3
+PATH = "/anthropic/v1/messages"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a client reaches the egress: base URL, and what LiteLLM's requests carry."""
+
+    url: str
+    headers: dict[str, str]
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody holds now."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
+def certificates(folder: Path) -> None:
+    """The files that custodian and egress find in ``/run/secrets``."""
+    values = {name: EcKey().make({}) for name in ("ca-key", "server", "client")}
+    values["ca-cert"] = CaCert("ca-key").make(values)
+    server = ServerCert("server", ca_key="ca-key", ca_cert="ca-cert", names=("localhost",)).make(values)
+    client = ServerCert("client", ca_key="ca-key", ca_cert="ca-cert", names=("egress",), client=True).make(values)
+    for name, content in {
+        "ca-cert": values["ca-cert"],
+        "ca.crt": values["ca-cert"],
+        "custodian-tls-key": values["server"],
+        "custodian-tls-cert": server,
+        "client.key": values["client"],
+        "client.crt": client,
+    }.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o644)
+
+
+def routes(custodian: int, upstream: int) -> dict[str, Any]:
+    """The stack's own routes, with the addresses of this bench, and each again without the custodian."""
+    raw = load_stack("laptop", STACKS).model_dump(mode="json")
+    price = {"input": 3, "output": 15}
+    raw["models"]["claude"] = {
+        "provider": "anthropic",
+        "api_key": "secret://anthropic-api-key",
+        "price_usd_per_million_tokens": price,
+    }
+    (spec,) = declared(Stack.model_validate(raw))
+    made: dict[str, Any] = yaml.safe_load(spec.config_files["dynamic/routes.yaml"])
+    http = made["http"]
+    http["middlewares"]["custodian"]["forwardAuth"]["address"] = f"https://localhost:{custodian}/egress"
+    http["services"]["anthropic"]["loadBalancer"]["servers"] = [{"url": f"http://127.0.0.1:{upstream}"}]
+    asked = http["routers"]["anthropic"]
+    http["routers"]["bare"] = {
+        **asked,
+        "rule": f"Method(`POST`) && Path(`/bare{PATH}`)",
+        "middlewares": ["strip-bare", *(name for name in asked["middlewares"] if name != "custodian")],
+    }
+    http["middlewares"]["strip-bare"] = {"stripPrefix": {"prefixes": ["/bare"]}}
+    return made
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Way]:
+    """Everything up; yields how a client reaches it."""
+    port, ping, custodian, upstream = (free_port() for _ in range(4))
+    certificates(folder)
+    (folder / "dynamic.yaml").write_text(yaml.safe_dump(routes(custodian, upstream)))
+    static = {
+        "entryPoints": {"egress": {"address": f"127.0.0.1:{port}"}, "ping": {"address": f"127.0.0.1:{ping}"}},
+        "ping": {"entryPoint": "ping"},
+        "providers": {"file": {"filename": "/run/secrets/dynamic.yaml", "watch": False}},
+        "log": {"level": "ERROR"},
+    }
+    (folder / "traefik.yaml").write_text(yaml.safe_dump(static))
+    (folder / ".ready").touch()
+    folder.chmod(0o755)
+    started: list[Container] = []
+    try:
+        custodian_part = part(started, folder, "runtime", "python3", "/bench/egress_parts.py", "custodian", custodian)
+        part(started, folder, "runtime", "python3", "/bench/egress_parts.py", "upstream", upstream)
+        part(started, folder, "traefik", "traefik", "--configFile=/run/secrets/traefik.yaml")
+        ticket = next(iter(custodian_part.logs(stream=True, stderr=False))).decode().strip()
+        yield Way(f"http://127.0.0.1:{port}", {"x-api-key": EGRESS_PLACEHOLDER, TICKET_HEADER: ticket})
+    finally:
+        for container in started:
+            container.remove(force=True)
+
+
+def part(started: list[Container], folder: Path, image: str, *command: object) -> Container:
+    """One container on this host's network, as its service's uid would run."""
+    container = docker.from_env().containers.run(
+        built_images()[image],
+        entrypoint=[str(word) for word in command],
+        network_mode="host",
+        user="61012:61012",
+        volumes={
+            str(folder): {"bind": "/run/secrets", "mode": "ro"},
+            str(PARTS): {"bind": "/bench", "mode": "ro"},
+        },
+        detach=True,
+    )
+    started.append(container)
+    return container
+
+
+async def times(way: Way, path: str, at_once: int, number: int) -> tuple[float, float]:
+    """Median milliseconds and requests a second."""
+    took: list[float] = []
+    left = iter(range(number))
+    async with httpx.AsyncClient(base_url=way.url, headers=way.headers, timeout=30, trust_env=False) as client:
+
+        async def one_after_another() -> None:
+            for _ in left:
+                begin = time.perf_counter()
+                (await client.post(path, json={"messages": []})).raise_for_status()
+                took.append((time.perf_counter() - begin) * 1000)
+
+        begin = time.perf_counter()
+        await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+        rate = number / (time.perf_counter() - begin)
+    return sorted(took)[len(took) // 2], rate
+
+
+def wait(way: Way) -> None:
+    """Until the whole way answers."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            asyncio.run(times(way, PATH, 1, 1))
+        except httpx.HTTPError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def measure(way: Way) -> list[Figure]:
+    """Both ways in turn, so that what else runs on the machine meets both; the best round of each counts."""
+    single: dict[str, list[float]] = {"/bare" + PATH: [], PATH: []}
+    rates: dict[str, list[float]] = {"/bare" + PATH: [], PATH: []}
+    for _ in range(ROUNDS):
+        for path, medians in single.items():
+            medians.append(asyncio.run(times(way, path, 1, 200))[0])
+            rates[path].append(asyncio.run(times(way, path, 16, 1600))[1])
+    bare, asked = map(min, single.values())
+    bare_rate, asked_rate = map(max, rates.values())
+    return [
+        Figure(name="p50 at 1, without asking", value=bare, unit="ms"),
+        Figure(name="p50 at 1, asking the custodian", value=asked, unit="ms"),
+        Figure(name="added at 1", value=asked - bare, unit="ms", goal=1.0),
+        Figure(name="requests a second at 16, without asking", value=bare_rate, unit="1/s"),
+        Figure(name="requests a second at 16, asking", value=asked_rate, unit="1/s"),
+        Figure(name="lost at 16", value=(1 - asked_rate / bare_rate) * 100, unit="%", goal=10.0),
+    ]
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, default=None, metavar="FILE")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as way:
+        wait(way)
+        figures = measure(way)
+    return tell("Egress", figures, chosen.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
