@@ -106,7 +106,7 @@ def test_an_unset_secret_is_exit_2(proof: Proof) -> None:
 
 
 def test_a_port_in_use_is_exit_2(proof: Proof) -> None:
-    raw = yaml.safe_load((proof.stacks / f"{NAME}.yaml").read_text())
+    raw = yaml.safe_load((REPOSITORY / "stacks/laptop.yaml").read_text())
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

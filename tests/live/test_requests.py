@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from infra.paths import stack_folder
-from tests.proof import NAME, PORTS, Proof
+from tests.proof import NAME, PORTS, PROVIDER_MODELS, Proof
 
 CARD = "4111 1111 1111 1111"
 AWS_KEY = "AKIA" + "QYLPMN5HHHFPZAM2"
@@ -47,7 +47,7 @@ class TestOfficialClients:
         assert answer.usage.completion_tokens > 0
         chunks = list(client.chat.completions.create(model="smollm2", max_tokens=8, messages=messages, stream=True))
         assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-        assert [model.id for model in client.models.list()] == ["smollm2"]
+        assert [model.id for model in client.models.list()] == ["smollm2", *PROVIDER_MODELS]
 
     def test_anthropic(self, base: Base, credential: str) -> None:
         http = anthropic.DefaultHttpxClient(verify=base[1], trust_env=False)
