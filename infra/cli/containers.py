@@ -12,7 +12,8 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 
 from infra.cli.console import CommandError, Exit
-from infra.supply.host import docker_error
+from infra.supply import host
+from infra.supply.process import SupplyError
 
 MIB = 1024 * 1024
 
@@ -42,11 +43,9 @@ def connect() -> docker.DockerClient:
         CommandError: it cannot be reached.
     """
     try:
-        client = docker.from_env(timeout=30)
-        client.ping()
-    except DockerException as error:
-        raise CommandError(f"Docker cannot be reached: {error}", fix="./praxis doctor", code=Exit.UNREACHABLE) from None
-    return client
+        return host.connect()
+    except SupplyError as error:
+        raise CommandError(str(error), fix=error.fix, code=Exit.UNREACHABLE) from None
 
 
 def statuses(stack: str) -> list[ServiceStatus]:
@@ -60,7 +59,7 @@ def statuses(stack: str) -> list[ServiceStatus]:
 
 def running(stack: str, service: str) -> bool:
     """Whether the service's container runs; False where no Docker daemon answers."""
-    if docker_error():
+    if host.docker_error():
         return False
     labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
     return bool(connect().containers.list(filters={"label": labels, "status": "running"}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -124,10 +123,3 @@ def _reason(answer: httpx.Response) -> str:
     except ValueError:
         return f"HTTP {answer.status_code}"
     return str(body.get("error") or f"HTTP {answer.status_code}")
-
-
-def port_in_use(port: int) -> bool:
-    """Whether something already listens on this port of the loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

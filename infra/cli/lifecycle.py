@@ -12,13 +12,14 @@ from pulumi import automation
 
 from components.blueprint import blueprint
 from config import Problem, SettingsError
-from infra.cli import edge, look, trail
+from infra.cli import look, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
 from infra.cli.containers import mounted, running, statuses
 from infra.cli.engine import Progress, failure, select
 from infra.cli.loading import Loaded
 from infra.paths import STACKS
 from infra.supply.engine import pulumi_environment
+from infra.supply.host import port_error
 from infra.supply.supplies import supply_for
 from runtime.store import Store
 
@@ -136,7 +137,7 @@ def refuse_taken_ports(loaded: Loaded) -> None:
             ("edge.https_port", settings.https_port),
             ("edge.admin_port", settings.admin_port),
         )
-        if edge.port_in_use(port)
+        if port_error(port)
     }
     if taken and not running(loaded.name, "edge"):
         raise SettingsError(

@@ -19,7 +19,7 @@ from docker.errors import DockerException
 
 from infra.paths import cache
 from infra.supply.engine import ENGINE, engine_present
-from infra.supply.host import docker_error
+from infra.supply.host import docker_error, port_error
 from infra.supply.images import ImageBuilder
 from infra.supply.process import SupplyError
 from infra.supply.python import uv
@@ -131,14 +131,9 @@ def _images(built: bool | None) -> Check:
 
 
 def _port(port: int) -> Check:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            fix = f"end what listens there (ss -ltnp 'sport = :{port}'), or choose another port in the stack file"
-            return Check(name=f"port {port}", ok=False, found=f"{error.strerror}", fix=fix)
-    return Check(name=f"port {port}", ok=True, found="free")
+    error = port_error(port)
+    fix = f"end what listens there (ss -ltnp 'sport = :{port}'), or choose another port in the stack file"
+    return Check(name=f"port {port}", ok=not error, found=error or "free", fix=fix if error else "")
 
 
 def _memory() -> Check:

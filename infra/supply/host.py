@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from infra.supply.process import SupplyError, run, tail
 from infra.supply.progress import Say
 from infra.supply.root import as_root, ensure_programs
 
+DOCKER_TIMEOUT_S = 1800
+"""The daemon says nothing while a layer is written."""
 START_S = 60
 SYSTEMD = Path("/run/systemd/system")
 PID_FILE = Path("/var/run/docker.pid")
@@ -30,6 +33,27 @@ def docker_error(timeout_s: int = 5) -> str:
         client.close()
     except (DockerException, OSError) as error:
         return str(error)
+    return ""
+
+
+def connect() -> docker.DockerClient:
+    """The Docker daemon of this machine or of ``DOCKER_HOST``. Raises :class:`SupplyError` if it does not answer."""
+    try:
+        client = docker.from_env(timeout=DOCKER_TIMEOUT_S)
+        client.ping()
+    except DockerException as error:
+        raise SupplyError(f"the Docker daemon does not answer: {error}", fix="start it; ./praxis doctor") from None
+    return client
+
+
+def port_error(port: int) -> str:
+    """Why this port of the loopback cannot be listened on; empty if it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror or str(error)
     return ""
 
 

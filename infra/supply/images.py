@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image as DockerImage
 
 from infra.paths import cache, home
@@ -23,7 +23,6 @@ from infra.supply.process import LAST_LINES, SupplyError
 from infra.supply.recipe import EdgeBuild, Image, load, names
 
 BASE = "base"
-DOCKER_TIMEOUT_S = 1800
 _TABLE_LOCK = threading.Lock()
 
 
@@ -49,16 +48,6 @@ def image_table() -> dict[str, Built]:
     if not file.is_file():
         raise SupplyError("no images have been built on this machine", fix="./praxis up STACK builds them")
     return {name: Built(**entry) for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}
-
-
-def connect() -> docker.DockerClient:
-    """The Docker daemon of this machine or of ``DOCKER_HOST``. Raises :class:`SupplyError` if it does not answer."""
-    try:
-        client = docker.from_env(timeout=DOCKER_TIMEOUT_S)
-        client.ping()
-    except DockerException as error:
-        raise SupplyError(f"the Docker daemon does not answer: {error}", fix="start it; ./praxis doctor") from None
-    return client
 
 
 class ImageBuilder:

@@ -8,7 +8,8 @@ import tarfile
 import docker
 import pytest
 
-from infra.supply.images import ImageBuilder, connect, untagged
+from infra.supply.host import connect
+from infra.supply.images import ImageBuilder, untagged
 from infra.supply.supplies import _drop_inner_stages
 
 
