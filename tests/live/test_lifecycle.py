@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -13,6 +15,7 @@ import yaml
 
 from infra.paths import REPOSITORY
 from infra.supply.engine import pulumi_environment
+from infra.supply.host import PID_FILE, SYSTEMD, docker_error, ensure_docker
 from tests.proof import NAME, Proof
 
 
@@ -69,6 +72,25 @@ def test_a_killed_service_comes_back(proof: Proof, alice: str, service: str) -> 
     container = docker.from_env().containers.get(f"praxis-{NAME}-{service}")
     container.restart(timeout=0)
     wait_until_ready(proof, 120)
+    assert proof.ask(alice, "Say hello.").status_code == 200
+
+
+@pytest.mark.skipif(
+    not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
+    reason="restarts this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
+)
+def test_the_stack_comes_back_with_the_docker_daemon(proof: Proof, alice: str) -> None:
+    """What a reboot of the host does, but for the kernel: nobody types anything but the daemon's start."""
+    if SYSTEMD.is_dir():
+        subprocess.run(["systemctl", "restart", "docker"], check=True)
+    else:
+        os.kill(int(PID_FILE.read_text()), signal.SIGTERM)
+        until = time.monotonic() + 60
+        while not docker_error():
+            assert time.monotonic() < until, "the daemon does not end"
+            time.sleep(0.2)
+        ensure_docker(print)
+    wait_until_ready(proof, 300)
     assert proof.ask(alice, "Say hello.").status_code == 200
 
 
