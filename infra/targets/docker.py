@@ -251,6 +251,12 @@ def _bind(source: Path, target: str) -> docker.ContainerMountArgs:
 def _delivery(receivers: Iterable[ServiceSpec]) -> str:
     """What the agent is to write where: templates only, no secret."""
     services = [
-        {"name": spec.name, "folder": f"/deliver/{spec.name}", "files": dict(spec.secrets)} for spec in receivers
+        {
+            "name": spec.name,
+            "folder": f"/deliver/{spec.name}",
+            "files": dict(spec.secrets),
+            "optional": list(spec.optional_secrets),
+        }
+        for spec in receivers
     ]
     return json.dumps({"services": services}, indent=1, sort_keys=True)
