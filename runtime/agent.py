@@ -17,7 +17,8 @@ import signal
 import string
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def in_memory(folder: Path) -> bool:
 
 
 def deliver(everybody: list[Receiver], secrets: Mapping[str, str]) -> list[str]:
-    """Write every file of every service, each in one step, and ``.ready`` last.
+    """Write every file of every service, each in one step, and ``.ready`` last; nothing if one cannot be written.
 
     An optional file that cannot be filled is taken away first, whatever becomes of the others.
 
@@ -114,7 +115,7 @@ def deliver(everybody: list[Receiver], secrets: Mapping[str, str]) -> list[str]:
         For each file that was left out, why.
 
     Raises:
-        DeliveryError: a secret is missing (then nothing was written), or a folder is none to write to.
+        DeliveryError: a secret is missing, or a folder is none to write to; then nothing was written.
     """
     without = [(receiver, withheld(receiver, secrets)) for receiver in everybody]
     for receiver, left_out in without:
@@ -123,8 +124,15 @@ def deliver(everybody: list[Receiver], secrets: Mapping[str, str]) -> list[str]:
         (receiver, {file: filled(receiver, file, secrets) for file in receiver.files if file not in left_out})
         for receiver, left_out in without
     ]
+    try:
+        for receiver, files in contents:
+            _lay_ready(receiver, {**files, READY: ""})
+    except DeliveryError:
+        for receiver, _ in contents:
+            _clear(receiver.folder)
+        raise
     for receiver, files in contents:
-        _fill(receiver, files)
+        _put_in_place(receiver, [*files, READY])
     return [f"left out: {why}" for _, left_out in without for why in left_out.values()]
 
 
@@ -136,25 +144,43 @@ def _take_away(receiver: Receiver, files: Iterable[str]) -> None:
         raise DeliveryError(f"{receiver.name}: cannot change {receiver.folder}: {error.strerror}") from None
 
 
-def _fill(receiver: Receiver, files: Mapping[str, str]) -> None:
+def _lay_ready(receiver: Receiver, files: Mapping[str, str]) -> None:
+    """Write every file under another name. What cannot be written (no room) fails here, before anything has changed."""
     try:
         if not in_memory(receiver.folder):
             raise DeliveryError(f"{receiver.name}: {receiver.folder} is not in memory (tmpfs)")
-        for name, content in {**files, READY: ""}.items():
-            _write(receiver.folder / name, content)
-        for stale in set(os.listdir(receiver.folder)) - files.keys() - {READY}:
+        for name, content in files.items():
+            _write(_partial(receiver.folder / name), content)
+    except OSError as error:
+        raise DeliveryError(f"{receiver.name}: cannot write {receiver.folder}: {error.strerror}") from None
+
+
+def _put_in_place(receiver: Receiver, names: Sequence[str]) -> None:
+    """Each file in one step, in this order; then take away what is no longer declared."""
+    try:
+        for name in names:
+            _partial(receiver.folder / name).rename(receiver.folder / name)
+        for stale in set(os.listdir(receiver.folder)) - set(names):
             (receiver.folder / stale).unlink()
     except OSError as error:
         raise DeliveryError(f"{receiver.name}: cannot write {receiver.folder}: {error.strerror}") from None
 
 
+def _clear(folder: Path) -> None:
+    with suppress(OSError):
+        for left in folder.glob(".*.partial"):
+            left.unlink()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
 def _write(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(content)
-    partial.rename(path)
 
 
 def next_expiry(store: Store) -> datetime.datetime | None:
