@@ -17,6 +17,7 @@ import docker
 import httpx
 from docker.models.containers import Container
 
+from components.observability import EXPERIMENT_ID
 from infra.cli.engine import select
 from infra.paths import home
 from infra.supply.engine import pulumi_environment
@@ -39,10 +40,17 @@ def sink(function: Sink) -> Sink:
     return function
 
 
-def canaries(proof: Proof, **more: str) -> dict[str, str]:
+class Canaries(dict[str, str]):
+    """Name -> value. A failing test shows its arguments: these it must not."""
+
+    def __repr__(self) -> str:
+        return f"Canaries of {', '.join(self)}"
+
+
+def canaries(proof: Proof, more: Mapping[str, str]) -> Canaries:
     """Every secret in the store, the user's own token and ``more``."""
     stored = {name: value for name, value in proof.store.values().items() if not name.endswith(PUBLIC)}
-    return {**stored, "user's-own-token": USER_TOKEN, **more}
+    return Canaries({**stored, "user's-own-token": USER_TOKEN, **more})
 
 
 class Search:
@@ -209,7 +217,7 @@ def traces(proof: Proof, values: Mapping[str, str]) -> Found:
     script = (
         "import json, urllib.request as u\n"
         "base, token = 'http://127.0.0.1:5000/ajax-api/3.0/mlflow/traces', ''\n"
-        "place = {'type': 'MLFLOW_EXPERIMENT', 'mlflow_experiment': {'experiment_id': '0'}}\n"
+        "place = {'type': 'MLFLOW_EXPERIMENT', 'mlflow_experiment': {'experiment_id': '" + EXPERIMENT_ID + "'}}\n"
         "while True:\n"
         "    body = {'locations': [place], 'max_results': 100, **({'page_token': token} if token else {})}\n"
         "    head = {'content-type': 'application/json'}\n"

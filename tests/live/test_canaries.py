@@ -11,13 +11,14 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.canaries import SINKS, Search, canaries, containers, dumpable, inside
+from tests.canaries import SINKS, Canaries, Search, canaries, containers, dumpable, inside
+from tests.debugging import SERVICES, talkative
 from tests.proof import ANTHROPIC_KEY, NAME, USER_TOKEN, Proof
 from tests.provider import Provider
 
 
 @pytest.fixture(scope="module")
-def values(proof: Proof, provider: Provider, alice: str, bob: str) -> dict[str, str]:
+def values(proof: Proof, provider: Provider, alice: str, bob: str) -> Canaries:
     """What is searched for; before that, each of it is used, so that it could have been written down."""
     own = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
     for dialect in (proof.ask, proof.message):
@@ -31,11 +32,11 @@ def values(proof: Proof, provider: Provider, alice: str, bob: str) -> dict[str, 
     for dialect in (proof.ask, proof.message):  # at the end: LiteLLM lets a model rest that has failed
         assert dialect(alice, "please fail", model="claude").status_code >= 400
     keys = {"alice's-virtual-key": alice, "bob's-virtual-key": bob, "alice's-access-token": token}
-    return canaries(proof, **keys)
+    return canaries(proof, keys)
 
 
 @pytest.fixture(scope="module")
-def search(values: dict[str, str]) -> Search:
+def search(values: Canaries) -> Search:
     assert len(values) > 20
     assert {ANTHROPIC_KEY, USER_TOKEN} <= set(values.values())
     return Search(values)
@@ -43,7 +44,7 @@ def search(values: dict[str, str]) -> Search:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SINKS)
-def test_a_sink_is_free_of_every_secret(proof: Proof, values: dict[str, str], search: Search, name: str) -> None:
+def test_a_sink_is_free_of_every_secret(proof: Proof, values: Canaries, search: Search, name: str) -> None:
     places = 0
 
     def counted() -> object:
@@ -56,7 +57,26 @@ def test_a_sink_is_free_of_every_secret(proof: Proof, values: dict[str, str], se
     assert places or name == "writable layers", "nothing was looked at"
 
 
-def test_the_scan_finds_what_is_there(proof: Proof, values: dict[str, str], search: Search) -> None:
+@pytest.mark.timeout(900)
+def test_logs_at_debug_level_are_too(proof: Proof, search: Search, alice: str) -> None:
+    own = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
+    with talkative() as services:
+        for dialect in (proof.ask, proof.message):
+            for model in ("claude", "gpt", "smollm2"):
+                answer = dialect(alice, "canary at debug level", model=model)
+                assert answer.status_code == 200, answer.text
+            assert dialect("sk-wrong", "canary", model="gpt").status_code == 401
+        assert proof.message(None, "canary of my own", own, model="claude-own").status_code == 200
+        assert proof.message(alice, "please fail", model="claude").status_code >= 400
+        proof.token("alice")
+        time.sleep(6)  # the collector sends what it has
+        said = {name: container.logs() for name, container in services.items()}
+    silent = [name for name, log in said.items() if SERVICES[name].proof not in log]
+    assert silent == [], "not at debug level"
+    assert search.hits((f"log of {name} at debug level", log) for name, log in said.items()) == []
+
+
+def test_the_scan_finds_what_is_there(proof: Proof, values: Canaries, search: Search) -> None:
     """The search itself works: the secrets are where they belong, and nobody else's are."""
     assert search.names_in(inside("postgres", "cat", "/run/secrets/litellm-db-password")) == {"litellm-db-password"}
     assert search.names_in(json.dumps({"key": values["chain-private-key"]}).encode()) == {"chain-private-key"}
