@@ -255,23 +255,28 @@ def writable_layers(proof: Proof, values: Mapping[str, str]) -> Found:
     """What is written in a container's own layer, which is on the host's disk."""
     for container in containers():
         mounts = [str(mount["Destination"]) for mount in container.attrs["Mounts"]]
-        for change in container.diff() or []:
-            # A folder that only leads to a mount is read through to what is mounted there, which is no layer.
-            if change["Kind"] == 2 or any(f"{mount}/".startswith(f"{change['Path']}/") for mount in mounts):
+        there = [str(change["Path"]) for change in container.diff() or [] if change["Kind"] != 2]
+        for path in there:
+            # A folder is listed for what is new in it, which is listed too; all else in it is the image's. One that
+            # only leads to a mount is read through to what is mounted there, which is no layer.
+            if any(each.startswith(f"{path}/") for each in (*there, *(f"{mount}/" for mount in mounts))):
                 continue
-            stream, _ = container.get_archive(str(change["Path"]))
-            yield f"{container.name}:{change['Path']}", b"".join(stream)
+            stream, _ = container.get_archive(path)
+            yield f"{container.name}:{path}", b"".join(stream)
 
 
 @sink
 def image_layers(proof: Proof, values: Mapping[str, str]) -> Found:
-    """The files of every image, all layers, in blocks that overlap by more than a key's line."""
+    """The files of every image, all layers, in blocks that overlap by more than a key's line. There are gigabytes of
+    them, so each value is looked for as it is, and of a PEM a line from its middle."""
+    lines = [value.strip().splitlines() for value in values.values()]
+    plain = [each[len(each) // 2].encode() for each in lines]
     client = docker.from_env()
     for image in sorted({str(container.attrs["Image"]) for container in containers()}):
         block, tags = b"", client.images.get(image).tags
         for chunk in client.images.get(image).save(chunk_size=BLOCK):
             block = block[-OVERLAP:] + chunk
-            yield f"layers of {tags}", block
+            yield f"layers of {tags}", block if any(each in block for each in plain) else b""
 
 
 @sink
