@@ -41,6 +41,8 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
         networks=("front", "data", "egress") if out.upstreams else ("front", "data"),
         command=("runtime.custodian",),
         secrets={secret: f"${{{secret}}}" for secret in secrets},
+        # A provider's key that is revoked takes that provider down and nothing else: the egress refuses to go there.
+        optional_secrets=tuple(keys),
         config_files={
             "policies.json": stack.policies(name).model_dump_json(indent=1),
             "upstreams.json": out.model_dump_json(indent=1),

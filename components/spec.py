@@ -74,6 +74,8 @@ class ServiceSpec:
     """Never a secret: this is what ``docker inspect`` shows."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """File name under /run/secrets -> template whose ``${name}`` parts are names of secrets in the store."""
+    optional_secrets: tuple[str, ...] = ()
+    """Of those files the ones that it runs without: left out while a secret in them is missing, expired or revoked."""
     config_files: Mapping[str, str] = field(default_factory=dict)
     """Path under /etc/praxis -> content."""
     ports: tuple[PublishedPort, ...] = ()

@@ -1,6 +1,7 @@
 """What a service of ours does before it starts: waits for its secrets, reads them, and hides its own memory.
 
-Standard library only. Secrets are files in a tmpfs, put there by :mod:`runtime.agent`; they never come by argument or
+As a program (``python3 -m runtime.with_secrets``) it is :mod:`runtime.with_secrets_cli`. Standard library only.
+Secrets are files in a tmpfs, put there by :mod:`runtime.agent`; they never come by argument or
 by the environment that a container is created with.
 """
 
@@ -55,3 +56,9 @@ def undumpable() -> None:
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         sys.exit(f"prctl(PR_SET_DUMPABLE) failed: errno {ctypes.get_errno()}")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    from runtime.with_secrets_cli import main
+
+    main()

@@ -23,8 +23,10 @@ from config.stack import Stack
 from infra.paths import REPOSITORY, stack_folder
 from runtime.store import Store
 
-NAME = "proof"
-PORTS = {"http_port": 18080, "https_port": 18443, "admin_port": 18090}
+NAME = os.environ.get("PRAXIS_PROOF_NAME", "proof")
+"""With another name, and other ports, a second run goes on beside one on the same machine."""
+FIRST_PORT = int(os.environ.get("PRAXIS_PROOF_PORT", "18080"))
+PORTS = {"http_port": FIRST_PORT, "https_port": FIRST_PORT + 363, "admin_port": FIRST_PORT + 10}
 
 
 ANTHROPIC_KEY = "sk-ant-api03-" + "proofcanaryA" * 4

@@ -27,6 +27,8 @@ NO_RESOLVER = "127.0.0.1"
 AGENT = "secrets"
 AGENT_UID = 61011
 AGENT_MEMORY_MIB = 48
+CORE_BYTES = 1
+"""No core file: one of a single byte is not written. At 0 the kernel would still pipe one to a host's crash handler."""
 ADMIN_PATHS = {"keycloak": "", "litellm": "/litellm", "custodian": "/custodian"}
 """Where the edge's admin entry point, which listens on loopback, puts each part's own API."""
 
@@ -172,6 +174,7 @@ class DockerTarget:
             read_only=True,
             capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             security_opts=["no-new-privileges:true"],
+            ulimits=[docker.ContainerUlimitArgs(name="core", soft=CORE_BYTES, hard=CORE_BYTES)],
             init=True,
             tmpfs={"/tmp": f"size={spec.tmp_mib}m,mode=1777"},  # noqa: S108 - a tmpfs of the container's own
             mounts=[*mounts, *config],
@@ -251,6 +254,12 @@ def _bind(source: Path, target: str) -> docker.ContainerMountArgs:
 def _delivery(receivers: Iterable[ServiceSpec]) -> str:
     """What the agent is to write where: templates only, no secret."""
     services = [
-        {"name": spec.name, "folder": f"/deliver/{spec.name}", "files": dict(spec.secrets)} for spec in receivers
+        {
+            "name": spec.name,
+            "folder": f"/deliver/{spec.name}",
+            "files": dict(spec.secrets),
+            "optional": list(spec.optional_secrets),
+        }
+        for spec in receivers
     ]
     return json.dumps({"services": services}, indent=1, sort_keys=True)

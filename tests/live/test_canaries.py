@@ -1,85 +1,121 @@
-"""No generated secret is anywhere that it should not be: searched for by its real value."""
+"""No secret is anywhere that it should not be: searched for by its real value, in every form it could be printed in."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator
+import os
+import signal
+import time
+from pathlib import Path
 
 import docker
 import pytest
-from docker.models.containers import Container
 
-from infra.cli.engine import select
-from infra.supply.engine import pulumi_environment
-from tests.proof import NAME, Proof
-
-PUBLIC = {"ca-cert", "edge-tls-cert", "assertion-public-key", "chain-public-key"}
+from tests.canaries import SINKS, Canaries, Search, canaries, containers, dumpable, inside
+from tests.debugging import SERVICES, talkative
+from tests.proof import ANTHROPIC_KEY, NAME, USER_TOKEN, Proof
+from tests.provider import Provider
 
 
 @pytest.fixture(scope="module")
-def canaries(proof: Proof, alice: str) -> dict[str, bytes]:
-    values = {name: value for name, value in proof.store.values().items() if name not in PUBLIC}
-    found = {name: _needle(value) for name, value in values.items()}
-    return {**found, "alice's virtual key": alice.encode()}
+def values(proof: Proof, provider: Provider, alice: str, bob: str) -> Canaries:
+    """What is searched for; before that, each of it is used, so that it could have been written down."""
+    own = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
+    for dialect in (proof.ask, proof.message):
+        for model in ("claude", "gpt", "smollm2"):
+            assert dialect(alice, "canary", model=model).status_code == 200
+    assert proof.message(None, "canary of my own", own, model="claude-own").status_code == 200
+    assert proof.message(None, "canary of my own", own, model="claude").status_code == 403
+    assert proof.ask(bob, "canary").status_code == 200
+    token = proof.token("alice")
+    assert proof.ask(token, "canary").status_code == 200
+    for dialect in (proof.ask, proof.message):  # at the end: LiteLLM lets a model rest that has failed
+        assert dialect(alice, "please fail", model="claude").status_code >= 400
+    keys = {"alice's-virtual-key": alice, "bob's-virtual-key": bob, "alice's-access-token": token}
+    return canaries(proof, keys)
 
 
-def _needle(value: str) -> bytes:
-    """A PEM is searched for by a line from its middle, for it may be stored with other line ends."""
-    lines = value.strip().splitlines()
-    return lines[len(lines) // 2].encode() if len(lines) > 1 else value.encode()
+@pytest.fixture(scope="module")
+def search(values: Canaries) -> Search:
+    assert len(values) > 20
+    assert {ANTHROPIC_KEY, USER_TOKEN} <= set(values.values())
+    return Search(values)
 
 
-def containers() -> list[Container]:
-    return list(docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"}))
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", SINKS)
+def test_a_sink_is_free_of_every_secret(proof: Proof, values: Canaries, search: Search, name: str) -> None:
+    places = 0
+
+    def counted() -> object:
+        nonlocal places
+        for found in SINKS[name](proof, values):
+            places += 1
+            yield found
+
+    assert search.hits(counted()) == []  # type: ignore[arg-type]  # a generator, which counts
+    assert places or name == "writable layers", "nothing was looked at"
 
 
-def sinks(proof: Proof) -> Iterator[tuple[str, bytes]]:
-    yield "what the command line printed", "\n".join(proof.said).encode()
-    state = subprocess.run(
-        ["pulumi", "stack", "export", "--stack", NAME],
-        env={**proof.environment, **pulumi_environment(NAME)},
-        cwd=select(NAME).workspace.work_dir,
-        capture_output=True,
-        check=True,
-    )
-    yield "Pulumi's state", state.stdout
-    for container in containers():
-        yield f"inspect of {container.name}", json.dumps(container.attrs).encode()
-        yield f"logs of {container.name}", container.logs()
-        yield (
-            f"environment and arguments of {container.name}",
-            json.dumps(container.top(ps_args="-eo pid,args")).encode(),
-        )
-        assert container.image
-        yield f"history of {container.name}'s image", json.dumps(container.image.history()).encode()
+@pytest.mark.timeout(900)
+def test_logs_at_debug_level_are_too(proof: Proof, search: Search, alice: str) -> None:
+    own = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
+    with talkative() as services:
+        for dialect in (proof.ask, proof.message):
+            for model in ("claude", "gpt", "smollm2"):
+                answer = dialect(alice, "canary at debug level", model=model)
+                assert answer.status_code == 200, answer.text
+            assert dialect("sk-wrong", "canary", model="gpt").status_code == 401
+        assert proof.message(None, "canary of my own", own, model="claude-own").status_code == 200
+        assert proof.message(alice, "please fail", model="claude").status_code >= 400
+        proof.token("alice")
+        time.sleep(6)  # the collector sends what it has
+        said = {name: container.logs() for name, container in services.items()}
+    silent = [name for name, log in said.items() if SERVICES[name].proof not in log]
+    assert silent == [], "not at debug level"
+    assert search.hits((f"log of {name} at debug level", log) for name, log in said.items()) == []
 
 
-def test_every_sink_is_free_of_every_secret(proof: Proof, canaries: dict[str, bytes]) -> None:
-    assert len(canaries) > 15
-    found = [
-        f"{name} in {sink}" for sink, content in sinks(proof) for name, value in canaries.items() if value in content
-    ]
-    assert found == []
+def test_the_scan_finds_what_is_there(proof: Proof, values: Canaries, search: Search) -> None:
+    """The search itself works: the secrets are where they belong, and nobody else's are."""
+    assert search.names_in(inside("postgres", "cat", "/run/secrets/litellm-db-password")) == {"litellm-db-password"}
+    assert search.names_in(json.dumps({"key": values["chain-private-key"]}).encode()) == {"chain-private-key"}
+    keys = inside("custodian", "bash", "-c", "cat /run/secrets/*-api-key")
+    assert search.names_in(keys) == {"anthropic-api-key", "openai-api-key"}
 
 
-def test_writable_layers_hold_no_secret(proof: Proof, canaries: dict[str, bytes]) -> None:
-    found = []
-    for container in containers():
-        mounts = [str(mount["Destination"]) for mount in container.attrs["Mounts"]]
-        for change in container.diff() or []:
-            # A folder that only leads to a mount is read through to what is mounted there, which is no layer.
-            if change["Kind"] == 2 or any(f"{mount}/".startswith(f"{change['Path']}/") for mount in mounts):
-                continue
-            stream, _ = container.get_archive(str(change["Path"]))
-            content = b"".join(stream)
-            found += [f"{name} in {container.name}:{change['Path']}" for name, v in canaries.items() if v in content]
-    assert found == []
+def test_every_process_of_the_host_is_looked_at() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to read the environment of other users' processes")
+    (litellm,) = [each for each in containers() if each.name == f"praxis-{NAME}-litellm"]
+    for pid, *_ in litellm.top(ps_args="-eo pid,args")["Processes"]:
+        assert Path(f"/proc/{pid}/environ").read_bytes()
 
 
-def test_the_scan_finds_what_is_there(canaries: dict[str, bytes], proof: Proof) -> None:
-    """The search itself works: the secrets are where they belong."""
-    (postgres,) = [c for c in containers() if c.name == f"praxis-{NAME}-postgres"]
-    code, output = postgres.exec_run(["cat", "/run/secrets/litellm-db-password"])
-    assert code == 0
-    assert canaries["litellm-db-password"] in output
+def test_no_process_would_leave_a_core_file(proof: Proof) -> None:
+    assert dumpable() == []
+
+
+@pytest.mark.parametrize("service", ["redis", "collector"])
+def test_a_crash_leaves_none(proof: Proof, service: str) -> None:
+    """SIGABRT, whose default is to dump: to a program that closes nothing itself."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to end another user's process")
+    container = docker.from_env().containers.get(f"praxis-{NAME}-{service}")
+    started = container.attrs["State"]["StartedAt"]
+    running = container.top(ps_args="-eo pid,args")["Processes"]
+    (pid,) = [pid for pid, command in running if "docker-init" not in command]
+    cwd = Path(f"/proc/{pid}/cwd").readlink()
+    os.kill(int(pid), signal.SIGABRT)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        container.reload()
+        state = container.attrs["State"]
+        if state["StartedAt"] != started and state.get("Health", {}).get("Status", "healthy") == "healthy":
+            break
+        time.sleep(0.5)
+    else:
+        raise AssertionError(f"{service} did not come back")
+    left = [str(change["Path"]) for change in container.diff() or []]
+    assert not [path for path in left if Path(path).name.startswith("core")], f"in {cwd}"
+    assert b"core" not in inside(service, "ls", "/tmp")

@@ -14,7 +14,8 @@ from config import load_stack
 from config.stack import Stack
 from infra.custody import recipes
 from infra.paths import STACKS
-from infra.targets.docker import AGENT_MEMORY_MIB
+from infra.targets.docker import AGENT_MEMORY_MIB, _delivery
+from runtime.agent import receivers
 from runtime.contract import EGRESS_PLACEHOLDER
 
 
@@ -109,6 +110,16 @@ class TestEgress:
             assert [spec.name for spec in with_provider.services if key in "".join(spec.secrets.values())] == [
                 "custodian"
             ]
+
+    def test_only_an_operators_key_may_be_left_out(self, with_provider: Blueprint) -> None:
+        optional = {spec.name: spec.optional_secrets for spec in with_provider.services if spec.optional_secrets}
+        assert optional == {"custodian": ("anthropic-api-key", "openai-api-key")}
+
+    def test_the_agent_is_told_so(self, with_provider: Blueprint) -> None:
+        told = {each.name: each for each in receivers(_delivery(s for s in with_provider.services if s.secrets))}
+        assert told["custodian"].optional == {"anthropic-api-key", "openai-api-key"}
+        assert told["custodian"].optional < told["custodian"].files.keys()
+        assert not told["litellm"].optional
 
     def test_litellm_holds_a_placeholder_and_knows_the_egress_alone(self, with_provider: Blueprint) -> None:
         models = yaml.safe_load(with_provider["litellm"].config_files["litellm.yaml"])["model_list"]

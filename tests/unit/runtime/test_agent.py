@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.agent import DeliveryError, Receiver, deliver, in_memory, receivers, watch
-from runtime.store import Store, StoreError
+from runtime.store import Store, StoreError, utc_now
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -31,11 +31,11 @@ def memory() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def receiver(folder: Path, files: Mapping[str, str], name: str = "redis") -> Receiver:
+def receiver(folder: Path, files: Mapping[str, str], name: str = "redis", optional: Iterable[str] = ()) -> Receiver:
     made = folder / name
     made.mkdir(mode=0o750, exist_ok=True)
     made.chmod(0o2750)
-    return Receiver(name, made, files)
+    return Receiver(name, made, files, frozenset(optional))
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -147,7 +147,10 @@ class Agent:
 
 def _manifest(folder: Path, *everybody: Receiver) -> Path:
     path = folder / "delivery.json"
-    entries = [{"name": r.name, "folder": str(r.folder), "files": dict(r.files)} for r in everybody]
+    entries = [
+        {"name": r.name, "folder": str(r.folder), "files": dict(r.files), "optional": sorted(r.optional)}
+        for r in everybody
+    ]
     path.write_text(json.dumps({"services": entries}))
     return path
 
@@ -234,3 +237,68 @@ def test_a_missing_store_ends_it_with_one_line(memory: Path, tmp_path: Path) -> 
     assert agent.process.wait(timeout=20) == 1
     assert agent.output.read_text().count("\n") == 1
     assert "nowhere" in agent.output.read_text()
+
+
+class TestAProvidersKey:
+    """One that may not be used takes that provider down, and nothing else."""
+
+    @pytest.fixture
+    def custodian(self, memory: Path) -> Receiver:
+        files = {"own": "${own}", "anthropic": "${anthropic}", "openai": "${openai}"}
+        return receiver(memory, files, "custodian", optional=("anthropic", "openai"))
+
+    @pytest.mark.parametrize("state", ["revoked", "expired", "missing"])
+    def test_is_left_out_and_said_and_a_stale_one_goes(self, custodian: Receiver, tmp_path: Path, state: str) -> None:
+        moment = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+        later = moment + datetime.timedelta(days=1)
+        store = Store(tmp_path / "stack" / "custody", clock=lambda: moment)
+        store.set("own", "own-canary")
+        store.set("openai", "openai-canary")
+        if state != "missing":
+            store.set("anthropic", "anthropic-canary", expires=later)
+            assert deliver([custodian], store.values()) == []
+            assert (custodian.folder / "anthropic").read_text() == "anthropic-canary"
+        if state == "revoked":
+            store.revoke("anthropic")
+        moment = later
+        (said,) = deliver([custodian], store.values())
+        assert said.startswith("left out: custodian: secret 'anthropic' ")
+        assert "secrets set STACK anthropic" in said
+        assert "canary" not in said
+        assert content(custodian.folder) == {"own": "own-canary", "openai": "openai-canary", ".ready": ""}
+
+    def test_comes_back_with_a_new_value(self, custodian: Receiver, tmp_path: Path) -> None:
+        store = Store(tmp_path / "stack" / "custody")
+        store.set_all({"own": "1", "openai": "2", "anthropic": "3"})
+        store.revoke("anthropic")
+        assert len(deliver([custodian], store.values())) == 1
+        store.set("anthropic", "4")
+        assert deliver([custodian], store.values()) == []
+        assert (custodian.folder / "anthropic").read_text() == "4"
+
+    def test_is_taken_away_even_when_nothing_can_be_delivered(self, custodian: Receiver) -> None:
+        deliver([custodian], {"own": "1", "anthropic": "2", "openai": "3"})
+        with pytest.raises(DeliveryError, match="custodian needs the secret 'own'"):
+            deliver([custodian], {"openai": "new"})
+        assert content(custodian.folder) == {"own": "1", "openai": "3", ".ready": ""}
+
+    def test_what_praxis_makes_itself_stays_all_or_nothing(self, custodian: Receiver) -> None:
+        with pytest.raises(DeliveryError, match="custodian needs the secret 'own'"):
+            deliver([custodian], {"anthropic": "2", "openai": "3"})
+        assert content(custodian.folder) == {}
+
+    def test_goes_when_its_time_is_over_though_the_store_is_the_same(self, custodian: Receiver, tmp_path: Path) -> None:
+        store = Store(tmp_path / "stack" / "custody")
+        store.set_all({"own": "own-canary", "openai": "openai-canary"})
+        store.set("anthropic", "canary", expires=utc_now() + datetime.timedelta(seconds=3))
+        agent = Agent(tmp_path / "stack" / "custody", _manifest(tmp_path, custodian), tmp_path / "said")
+        try:
+            agent.until((custodian.folder / "anthropic").exists)
+            agent.until(lambda: not (custodian.folder / "anthropic").exists())
+            agent.until(lambda: "left out: custodian: secret 'anthropic' has expired" in agent.output.read_text())
+            time.sleep(0.5)  # several looks later it is still said once
+            assert agent.output.read_text().count("left out") == 1
+            assert (custodian.folder / "openai").read_text() == "openai-canary"
+        finally:
+            agent.process.kill()
+            agent.process.wait()
