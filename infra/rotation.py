@@ -17,6 +17,8 @@ class Step(StrEnum):
 
     REDELIVERED = "redelivered by the agent"
     """The agent writes the new value into the memory of the services that read it; it does so by itself."""
+    CERTIFICATE = "Traefik's certificate"
+    """Edge and egress must read their certificates again."""
     REDIS_USER = "Redis's users"
     """Redis must read the file with its users' passwords again."""
     DATABASE_ROLE = "database role"
@@ -51,7 +53,7 @@ REFUSED = {
 }
 """Secrets that ``secrets rotate`` does not touch, and why."""
 
-READ_AT_START = ("keycloak", "mlflow", "sso", "edge", "egress")
+READ_AT_START = ("keycloak", "mlflow", "sso")
 """Services that take a new value at their start alone, in the order in which they are restarted."""
 
 PREVIOUS_NEEDED = ("keycloak-admin-password", "redis-password")
@@ -100,6 +102,8 @@ def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
     subjects = {f"person-{person}-password" for person in stack.people}
     subjects |= {f"agent-{agent}-client-secret" for agent in stack.agents}
     steps = [Step.REDELIVERED] if services else []
+    if {"edge", "egress"} & set(services):
+        steps.append(Step.CERTIFICATE)
     if secret == "redis-password":  # noqa: S105 - its name
         steps.append(Step.REDIS_USER)
     if secret in _DATABASE:

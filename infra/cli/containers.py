@@ -110,6 +110,18 @@ def restart(stack: str, service: str) -> None:
         raise CommandError(f"'{service}' does not start again: {error}") from None
 
 
+def signal(stack: str, service: str, name: str) -> None:
+    """Send a service's process a signal that does not end it.
+
+    Raises:
+        CommandError: Docker cannot be reached, or does not run the service.
+    """
+    try:
+        _container(stack, service).kill(signal=name)
+    except DockerException as error:
+        raise CommandError(f"'{service}' cannot be told: {error}") from None
+
+
 def ready(stack: str, service: str) -> bool:
     """Whether the service runs, and is healthy where it has a health check."""
     state: dict[str, Any] = _container(stack, service).attrs["State"]

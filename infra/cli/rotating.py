@@ -7,6 +7,7 @@ by doing it again. No value is in an argument list: what a container needs it re
 from __future__ import annotations
 
 import hashlib
+import ssl
 import string
 import time
 from collections.abc import Callable, Mapping
@@ -20,13 +21,14 @@ from pulumi import automation
 from components.blueprint import blueprint
 from infra.cli import keycloak
 from infra.cli.console import CommandError, Exit, Steps
-from infra.cli.containers import ready, restart, run_in
+from infra.cli.containers import ready, restart, run_in, signal
 from infra.cli.engine import Progress, failure, select
 from infra.cli.loading import Loaded
 from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step
 from runtime.store import Store
 
 DELIVERED_WITHIN_S = 30.0
+SHOWN_WITHIN_S = 20.0
 STARTED_WITHIN_S = 180.0
 ON_THEIR_WAY_S = 10.0
 """What the edge has let in with a subject's old key has reached LiteLLM by then."""
@@ -34,8 +36,6 @@ MEANWHILE = {
     "keycloak": "no sign-in and no new token meanwhile; requests went on",
     "mlflow": "spans were queued meanwhile; requests went on",
     "sso": "no sign-in to the consoles meanwhile; requests went on",
-    "edge": "A GAP: no request was answered meanwhile",
-    "egress": "A GAP: no provider's model answered meanwhile; local ones did",
 }
 
 
@@ -80,6 +80,29 @@ def _redelivered(rotation: Rotation, names: tuple[str, ...]) -> None:
         time.sleep(0.1)
     services = sorted({path.split("/")[2] for path in wanted})
     rotation.steps(f"delivered to {', '.join(services)}")
+
+
+def _certificate(rotation: Rotation, names: tuple[str, ...]) -> None:
+    """Traefik reads its files again on SIGHUP, and goes on serving meanwhile."""
+    holders = {service for name in names for service in rotation.rows[name].services}
+    if "egress" in holders:
+        signal(rotation.name, "egress", "SIGHUP")
+        rotation.steps("the egress reads its certificates again; local models are not concerned")
+        if "ca-key" in rotation.rows:
+            rotation.steps("A GAP: for a second or two a provider's model may have been refused")
+    if "edge" in holders:
+        _shown_by_the_edge(rotation)
+
+
+def _shown_by_the_edge(rotation: Rotation) -> None:
+    port, wanted = rotation.loaded.stack.edge.https_port, rotation.store.get("edge-tls-cert").strip()
+    until = time.monotonic() + SHOWN_WITHIN_S
+    signal(rotation.name, "edge", "SIGHUP")
+    while ssl.get_server_certificate(("127.0.0.1", port), timeout=5).strip() != wanted:
+        if time.monotonic() > until:
+            raise CommandError("the edge does not show its new certificate", fix="restart the edge")
+        time.sleep(0.2)
+    rotation.steps("the edge shows its new certificate; requests went on")
 
 
 class _Template(string.Template):
@@ -203,6 +226,7 @@ def _record(rotation: Rotation, _: tuple[str, ...]) -> None:
 
 STEPS: Mapping[Step, Callable[[Rotation, tuple[str, ...]], None]] = {
     Step.REDELIVERED: _redelivered,
+    Step.CERTIFICATE: _certificate,
     Step.REDIS_USER: _redis_user,
     Step.DATABASE_ROLE: _database_role,
     Step.KEYCLOAK: _keycloak,

@@ -1,12 +1,10 @@
-"""Rotation on the running stack: one command each, no request lost under steady load, and the old value worth nothing.
-
-The edge's own certificate is the exception: Traefik reads it at its start, and the command says that this is a gap.
-"""
+"""Rotation on the running stack: one command each, no request lost under load, and the old value worth nothing."""
 
 from __future__ import annotations
 
 import base64
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -19,15 +17,16 @@ import pytest
 
 from components.realm import DEMO_CLIENT, agent_client
 from infra.cli.containers import run_in
-from infra.paths import REPOSITORY
+from infra.paths import REPOSITORY, stack_folder
 from infra.supply.engine import pulumi_environment
 from tests.proof import NAME, PORTS, Proof
+from tests.provider import Provider
 
 PAUSE_S = 0.5
 THREADS = 3
 GRACE_S = 120
-EDGE_GAP_S = 15.0
-"""The edge's restart, on a busy machine."""
+PROVIDERS_GAP_S = 5.0
+"""When the authority is changed, and with it both certificates by which egress and custodian know each other."""
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Load:
 
 
 @contextmanager
-def load(proof: Proof, credential: str) -> Iterator[Load]:
+def load(proof: Proof, credential: str, model: str = "smollm2") -> Iterator[Load]:
     """Six requests a second, from before to after what is done within."""
     told, over = Load(), threading.Event()
 
@@ -50,7 +49,7 @@ def load(proof: Proof, credential: str) -> Iterator[Load]:
         while not over.is_set():
             begun = time.monotonic()
             try:
-                status = proof.ask(credential, "Say hello.", max_tokens=1).status_code
+                status = proof.ask(credential, "Say hello.", model=model, max_tokens=1).status_code
             except httpx.HTTPError:
                 status = 0
             told.results.append((begun, status))
@@ -168,14 +167,33 @@ def test_a_providers_key(proof: Proof, alice: str) -> None:
         proof.praxis("secrets", "rotate", NAME, "anthropic-api-key", stdin=before)
 
 
-@pytest.mark.parametrize("name", ["edge-tls-key", "ca-key"])
-def test_the_edges_certificate_has_a_gap_that_is_said(proof: Proof, alice: str, name: str) -> None:
-    with load(proof, alice) as told:
-        done = proof.praxis("secrets", "rotate", NAME, name)
+@pytest.mark.parametrize("name", ["egress-client-key", "custodian-tls-key"])
+def test_how_egress_and_custodian_know_each_other(proof: Proof, alice: str, provider: Provider, name: str) -> None:
+    with load(proof, alice, model="claude") as told:
+        proof.praxis("secrets", "rotate", NAME, name)
+    assert len(told.results) > 10
+    assert told.lost == []
+
+
+def test_after_a_new_authority_providers_are_reached_again(proof: Proof, alice: str, provider: Provider) -> None:
+    with load(proof, alice, model="claude") as told:
+        done = proof.praxis("secrets", "rotate", NAME, "ca-key")
     assert "A GAP" in done.stderr
     assert told.results[-1][1] == 200
     if told.lost:
-        assert told.lost[-1][0] - told.lost[0][0] < EDGE_GAP_S
+        assert told.lost[-1][0] - told.lost[0][0] < PROVIDERS_GAP_S
+
+
+@pytest.mark.parametrize("name", ["edge-tls-key", "ca-key"])
+def test_the_edges_certificate(proof: Proof, alice: str, name: str) -> None:
+    before = ssl.get_server_certificate(("127.0.0.1", PORTS["https_port"]))
+    rotated(proof, alice, name)
+    shown = ssl.get_server_certificate(("127.0.0.1", PORTS["https_port"]))
+    assert shown != before
+    assert shown.strip() == proof.store.get("edge-tls-cert").strip()
+    trusted = ssl.create_default_context(cafile=str(stack_folder(NAME).authority))
+    answer = httpx.get(f"https://localhost:{PORTS['https_port']}/v1/models", verify=trusted, trust_env=False)
+    assert answer.status_code == 401, "with the authority that clients are given"
 
 
 def test_a_rotation_that_was_interrupted_is_finished_by_the_same_command(proof: Proof, alice: str) -> None:

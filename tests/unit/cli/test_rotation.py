@@ -33,8 +33,6 @@ def test_only_services_that_read_at_their_start_alone_are_restarted() -> None:
         "mlflow-db-password": ("mlflow",),
         "sso-client-secret": ("sso",),
         "sso-cookie-secret": ("sso",),
-        "edge-tls-key": ("edge",),
-        "edge-tls-cert": ("edge",),
     }
     assert all((Step.RESTART in row.steps) is bool(row.restarts) for row in TABLE.values())
 
@@ -70,6 +68,7 @@ def test_a_secret_of_keycloak_is_held_by_this_resource(secret: str, name: str) -
         ("postgres-password", Step.DATABASE_ROLE),
         ("custodian-db-password", Step.DATABASE_ROLE),
         ("redis-password", Step.REDIS_USER),
+        ("edge-tls-cert", Step.CERTIFICATE),
         ("keycloak-admin-password", Step.KEYCLOAK),
         ("person-alice-password", Step.KEYCLOAK),
         ("agent-nightly-report-client-secret", Step.KEYCLOAK),
