@@ -160,6 +160,8 @@ def _declared(rotation: Rotation, resources: list[str]) -> None:
     stack, progress = select(rotation.name), Progress(rotation.steps)
     known = [resource["urn"] for resource in (stack.export_stack().deployment or {}).get("resources", [])]
     targets = [urn for urn in known if urn.rpartition("::")[2] in resources]
+    if len(targets) != len(resources):
+        raise CommandError(f"Pulumi's state does not know {', '.join(resources)}", fix=f"./praxis up {rotation.name}")
     try:
         stack.up(target=targets, on_event=progress, on_output=lambda _: None, color="never", show_secrets=False)
     except automation.CommandError as error:
