@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from components.realm import DEMO_CLIENT, agent_client
-from infra.cli.containers import run_in
+from infra.cli.containers import restart, run_in
 from infra.paths import REPOSITORY, stack_folder
 from infra.supply.engine import pulumi_environment
 from tests.proof import NAME, PORTS, Proof
@@ -182,6 +182,8 @@ def test_after_a_new_authority_providers_are_reached_again(proof: Proof, alice: 
     assert told.results[-1][1] == 200
     if told.lost:
         assert told.lost[-1][0] - told.lost[0][0] < PROVIDERS_GAP_S
+    restart(NAME, "custodian")  # no connection of before is left, and it takes certificates of the new authority alone
+    eventually(lambda: proof.ask(alice, "Say hello.", model="claude", max_tokens=1).status_code == 200, 60)
 
 
 @pytest.mark.parametrize("name", ["edge-tls-key", "ca-key"])
