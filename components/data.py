@@ -14,6 +14,9 @@ DATABASES = ("keycloak", "litellm", "mlflow", "custodian")
 """One database a part; its role has the same name and its password the secret ``<name>-db-password``."""
 
 
+REDIS_COMMANDS = "+@all -@admin -@dangerous +info +client +acl|load"
+
+
 def postgres() -> ServiceSpec:
     """The one database server."""
     return ServiceSpec(
@@ -39,7 +42,8 @@ def redis() -> ServiceSpec:
         uid=61002,
         memory_mib=48,
         networks=("data",),
-        secrets={"users.acl": "user default on >${redis-password} ~* &* +@all -@admin -@dangerous +info +client\n"},
+        # It may have this very file read again, which is how a new password comes into use.
+        secrets={"users.acl": f"user default on >${{redis-password}} ~* &* {REDIS_COMMANDS}\n"},
         probe=tcp_probe(6379),
     )
 

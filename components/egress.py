@@ -81,7 +81,11 @@ def _static() -> dict[str, Any]:
 
 
 def _dynamic(ways_out: Sequence[Route], authorities: Sequence[str]) -> dict[str, Any]:
+    # Served to nobody: Traefik makes everything anew when a certificate has changed that it holds itself, and only then
+    # reads those again by which it shows itself to the custodian.
+    own = {"certFile": f"{SECRETS_FOLDER}/client.crt", "keyFile": f"{SECRETS_FOLDER}/client.key"}
     return {
+        "tls": {"stores": {"default": {"defaultCertificate": own}}},
         "http": {
             "routers": {route.name: _router(route) for route in ways_out},
             "middlewares": {
@@ -111,7 +115,7 @@ def _dynamic(ways_out: Sequence[Route], authorities: Sequence[str]) -> dict[str,
                 for route in ways_out
             },
             "serversTransports": {"providers": _transport(authorities)},
-        }
+        },
     }
 
 

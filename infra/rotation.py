@@ -13,30 +13,36 @@ from runtime.store import AUDIT_KEY, PublicKey, Recipe
 
 
 class Step(StrEnum):
-    """One thing that must follow a rotation."""
+    """One thing that must follow a rotation, in the order in which they are done."""
 
     REDELIVERED = "redelivered by the agent"
     """The agent writes the new value into the memory of the services that read it; it does so by itself."""
-    RESTART = "service restart"
-    """Those services read it when they start."""
+    CERTIFICATE = "Traefik's certificate"
+    """Edge and egress must read their certificates again."""
+    REDIS_USER = "Redis's users"
+    """Redis must read the file with its users' passwords again."""
     DATABASE_ROLE = "database role"
-    """PostgreSQL's role must get the same password; its container sees to that at each start."""
+    """PostgreSQL's role must get the same password."""
     KEYCLOAK = "Keycloak object"
-    """A user or a client in Keycloak must get the same value."""
+    """A user or a client in Keycloak must get the same value, and Pulumi's state must know."""
+    RESTART = "service restart"
+    """Services that read it at their start alone must start again."""
     LITELLM_KEYS = "keys in LiteLLM"
-    """Every subject's key is derived from it and must be made again."""
-    RECORD = "a new audit file"
-    """The record of what was done with secrets begins anew; the old file is set aside by itself."""
+    """Every subject's key is derived from it: the custodian makes new ones, and the old ones must go."""
     CLIENTS = "trust at clients"
     """Clients that trust the own authority must be given its new certificate."""
+    RECORD = "a new audit file"
+    """The record of what was done with secrets begins anew; the old file is set aside by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AfterRotation:
-    """``services`` read the secret; ``refused`` says why it cannot be rotated (empty: it can)."""
+    """``services`` read the secret, ``restarts`` those that must start again; ``refused`` says why it cannot be
+    rotated (empty: it can)."""
 
     steps: tuple[Step, ...]
     services: tuple[str, ...] = ()
+    restarts: tuple[str, ...] = ()
     refused: str = ""
 
 
@@ -47,6 +53,12 @@ REFUSED = {
 }
 """Secrets that ``secrets rotate`` does not touch, and why."""
 
+READ_AT_START = ("keycloak", "mlflow", "sso")
+"""Services that take a new value at their start alone, in the order in which they are restarted."""
+
+PREVIOUS_NEEDED = ("keycloak-admin-password", "redis-password")
+"""Secrets whose value before is needed to bring the new one into use; it is kept until that is done."""
+
 _DATABASE = {"postgres-password", *(f"{database}-db-password" for database in DATABASES)}
 _KEYCLOAK = {"keycloak-admin-password", "sso-client-secret"}
 _AUTHORITY = {"ca-key", "ca-cert"}
@@ -55,35 +67,57 @@ _AUTHORITY = {"ca-key", "ca-cert"}
 def after_rotation(stack: Stack, name: str, recipes: Mapping[str, Recipe]) -> dict[str, AfterRotation]:
     """What must follow, for each secret that Praxis makes (``recipes``) and each that the stack file refers to.
 
-    Applying the steps is not done here; this is the table that whoever applies them goes by.
+    Doing it is :mod:`infra.cli.rotating`'s.
     """
     readers = blueprint(stack, name).readers()
     return {
         secret: AfterRotation(
-            steps=tuple(_steps(secret, stack, read=secret in readers)),
+            steps=tuple(_steps(secret, stack, readers.get(secret, ()))),
             services=readers.get(secret, ()),
+            restarts=_restarts(secret, readers.get(secret, ())),
             refused=_refused(secret, recipes.get(secret)),
         )
         for secret in (*recipes, *stack.secret_names())
     }
 
 
-def _steps(secret: str, stack: Stack, *, read: bool) -> list[Step]:
+def family(secret: str, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
+    """``secret`` and whatever is made from it, in the order in which it is made."""
+    found = [secret]
+    for name, recipe in recipes.items():
+        if name not in found and set(recipe.needs) & set(found):
+            found.append(name)
+    return tuple(found)
+
+
+def _restarts(secret: str, services: tuple[str, ...]) -> tuple[str, ...]:
+    if secret == "keycloak-admin-password":  # noqa: S105 - its name
+        return ()  # Keycloak reads it when its database is made, and never again
+    return tuple(service for service in READ_AT_START if service in services)
+
+
+def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
     if secret in stack.secret_names():
         return [Step.REDELIVERED]  # the custodian reads a provider's key anew for each request
     subjects = {f"person-{person}-password" for person in stack.people}
     subjects |= {f"agent-{agent}-client-secret" for agent in stack.agents}
-    steps = [Step.REDELIVERED, Step.RESTART] if read else []
+    steps = [Step.REDELIVERED] if services else []
+    if {"edge", "egress"} & set(services):
+        steps.append(Step.CERTIFICATE)
+    if secret == "redis-password":  # noqa: S105 - its name
+        steps.append(Step.REDIS_USER)
     if secret in _DATABASE:
         steps.append(Step.DATABASE_ROLE)
     if secret in _KEYCLOAK | subjects:
         steps.append(Step.KEYCLOAK)
+    if _restarts(secret, services):
+        steps.append(Step.RESTART)
     if secret == "litellm-subject-seed":  # noqa: S105 - its name
         steps.append(Step.LITELLM_KEYS)
-    if secret == AUDIT_KEY:
-        steps.append(Step.RECORD)
     if secret in _AUTHORITY:
         steps.append(Step.CLIENTS)
+    if secret == AUDIT_KEY:
+        steps.append(Step.RECORD)
     return steps
 
 

@@ -6,10 +6,14 @@ A JWT (RFC 7519) signed with Ed25519 (RFC 8037). Only the custodian has the priv
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OKPKey
 
 from runtime.contract import Kind
@@ -40,17 +44,24 @@ class Assertion:
     demo: bool
 
 
-def sign(assertion: Assertion, key: OKPKey, now: float | None = None) -> str:
+@lru_cache(maxsize=16)
+def key(pem: str) -> OKPKey:
+    """The private or public key in ``pem``."""
+    return OKPKey.import_key(pem)
+
+
+def sign(assertion: Assertion, with_key: OKPKey, now: float | None = None) -> str:
     """The assertion as a compact JWT."""
     issued = int(time.time() if now is None else now)
     claims = {**asdict(assertion), "iss": ISSUER, "aud": AUDIENCE, "iat": issued, "exp": issued + LIFETIME_S}
-    return jwt.encode({"alg": _ALGORITHM}, claims, key, algorithms=[_ALGORITHM])
+    return jwt.encode({"alg": _ALGORITHM}, claims, with_key, algorithms=[_ALGORITHM])
 
 
-def verify(token: str, key: OKPKey, *, leeway_s: int = 5) -> Assertion:
+def verify(token: str, *keys: OKPKey, leeway_s: int = 5) -> Assertion:
     """The assertion in ``token``.
 
     Args:
+        keys: the custodian's key; after a change of it, the one before as well.
         leeway_s: how long after its end it is still taken (clocks; records that come late).
 
     Raises:
@@ -63,7 +74,7 @@ def verify(token: str, key: OKPKey, *, leeway_s: int = 5) -> Assertion:
         exp={"essential": True},
     )
     try:
-        claims = jwt.decode(token, key, algorithms=[_ALGORITHM]).claims
+        claims = _claims(token, keys)
         registry.validate(claims)
         fields = {name: claims[name] for name in Assertion.__dataclass_fields__}
         if not all(isinstance(value, bool if name == "demo" else str) for name, value in fields.items()):
@@ -71,3 +82,11 @@ def verify(token: str, key: OKPKey, *, leeway_s: int = 5) -> Assertion:
         return Assertion(**{**fields, "kind": Kind(fields["kind"])})
     except (JoseError, ValueError, KeyError, TypeError) as error:
         raise InvalidAssertionError(f"no valid assertion: {type(error).__name__}") from None
+
+
+def _claims(token: str, keys: Iterable[OKPKey]) -> dict[str, Any]:
+    """What one of ``keys`` has signed."""
+    for each in keys:
+        with suppress(BadSignatureError):
+            return jwt.decode(token, each, algorithms=[_ALGORITHM]).claims
+    raise BadSignatureError

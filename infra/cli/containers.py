@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 from docker.models.containers import Container
+from docker.utils.socket import frames_iter
 
 from infra.cli.console import CommandError, Exit
 from infra.supply import host
@@ -101,11 +103,56 @@ def restart(stack: str, service: str) -> None:
     Raises:
         CommandError: Docker cannot be reached, or does not run the service.
     """
-    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
-    found = connect().containers.list(all=True, filters={"label": labels})
-    if not found:
-        raise CommandError(f"'{service}' of stack '{stack}' does not run", fix=f"./praxis up {stack}")
     try:
-        found[0].restart(timeout=10)
+        _container(stack, service).restart(timeout=10)
     except DockerException as error:
         raise CommandError(f"'{service}' does not start again: {error}") from None
+
+
+def signal(stack: str, service: str, name: str) -> None:
+    """Send a service's process a signal that does not end it.
+
+    Raises:
+        CommandError: Docker cannot be reached, or does not run the service.
+    """
+    try:
+        _container(stack, service).kill(signal=name)
+    except DockerException as error:
+        raise CommandError(f"'{service}' cannot be told: {error}") from None
+
+
+def ready(stack: str, service: str) -> bool:
+    """Whether the service runs, and is healthy where it has a health check."""
+    state: dict[str, Any] = _container(stack, service).attrs["State"]
+    health = state.get("Health", {}).get("Status", "healthy")
+    return bool(state["Status"] == "running" and health == "healthy")
+
+
+def run_in(stack: str, service: str, command: list[str], stdin: str = "") -> str:
+    """What ``command`` prints in the service's container, as its user. A secret goes in by ``stdin`` alone.
+
+    Raises:
+        CommandError: Docker cannot be reached, or the command fails.
+    """
+    container, api = _container(stack, service), connect().api
+    try:
+        made = api.exec_create(container.id, command, stdin=True)["Id"]
+        stream: Any = api.exec_start(made, socket=True)
+        stream._sock.sendall(stdin.encode())
+        stream._sock.shutdown(socket.SHUT_WR)
+        frames: Any = frames_iter
+        told = b"".join(data for _, data in frames(stream, tty=False)).decode(errors="replace")
+        code = api.exec_inspect(made)["ExitCode"]
+    except (DockerException, OSError) as error:
+        raise CommandError(f"'{service}' cannot be asked: {error}", code=Exit.UNREACHABLE) from None
+    if code != 0:
+        raise CommandError(f"{command[0]} in '{service}' fails: {told.strip()[-300:]}")
+    return told
+
+
+def _container(stack: str, service: str) -> Container:
+    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
+    found: list[Container] = connect().containers.list(all=True, filters={"label": labels})
+    if not found:
+        raise CommandError(f"'{service}' of stack '{stack}' does not run", fix=f"./praxis up {stack}")
+    return found[0]

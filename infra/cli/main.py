@@ -150,7 +150,7 @@ def secrets_rotate(
     ] = None,
     expires: Expires = None,
 ) -> None:
-    """Give NAME a new value: made anew if Praxis makes it, else read as by `set`. Says what must follow."""
+    """Give NAME a new value: made anew if Praxis makes it, else read as by `set`; and bring it into use everywhere."""
     with reported():
         secret_commands.rotate(load(stack), name, file, overlap, expires)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
 
-from infra.cli.console import CommandError, Exit, emit_json, say, table
+from infra.cli.console import CommandError, Exit, Steps, emit_json, say, table
+from infra.cli.containers import running
 from infra.cli.loading import Loaded
 from infra.cli.values import assignments, duration, moment, normalised, text_of, value_of
 from infra.custody import open_store, recipes
 from runtime.store import (
+    AUDIT_KEY,
     Metadata,
+    Recipe,
     RefusedError,
     State,
     Store,
@@ -26,6 +29,9 @@ from runtime.store import (
     wrapped_by_kms,
     written,
 )
+
+UNTIL_DONE = datetime.timedelta(days=30)
+"""How long a value that is needed to finish a rotation is kept, if nobody finishes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,36 +152,70 @@ def _ago(moment_: str | None, now: datetime.datetime) -> str:
 
 
 def rotate(loaded: Loaded, name: str, file: Path | None, overlap: str | None, expires: str | None) -> None:
-    """Give ``name`` a new value: made by its recipe, or taken in if somebody else issues it.
+    """Give ``name`` a new value (made by its recipe, or taken in if somebody else issues it), and bring it into use.
+
+    A rotation that was begun and not finished is finished, with the value that it began with.
 
     Raises:
-        CommandError: it cannot be rotated (the message says why), or the store cannot be written.
+        CommandError: it cannot be rotated (the message says why), the store cannot be written, or a step failed.
     """
+    from infra.cli.rotating import Rotation, finish
     from infra.rotation import after_rotation
 
     own = recipes(loaded.stack)
     table_ = after_rotation(loaded.stack, loaded.name, own)
     if name in table_ and table_[name].refused:
         raise CommandError(f"'{name}' cannot be rotated: {table_[name].refused}", code=Exit.USAGE)
-    span = duration(overlap, "--overlap")
+    span, steps = duration(overlap, "--overlap"), Steps()
     with stored():
         end = moment(expires, "--expires", utc_now())
         store = open_store(loaded.name, loaded.stack)
         if name in own:
-            if file is not None or end is not None:
-                raise CommandError(f"'{name}' is made by Praxis itself: no --file, no --expires", code=Exit.USAGE)
-            changed = store.rotate(name, own, overlap=span)
+            if file is not None or end is not None or span is not None:
+                message = f"'{name}' is made by Praxis itself: no --file, no --expires and no --overlap"
+                raise CommandError(message, code=Exit.USAGE)
+            changed = _made_anew(store, name, own)
         else:
-            if store.metadata().get(name) is None:
-                raise RefusedError(f"secret '{name}' is not set; ./praxis secrets set {loaded.name} {name}")
-            store.replace(name, value_of(name, file), expires=end, overlap=span)
-            changed = (name,)
-    for each in changed:
-        follows = table_[each].steps if each in table_ else ()
-        services = f" ({', '.join(table_[each].services)})" if each in table_ and table_[each].services else ""
-        say(f"{each} has a new value; what must follow: {', '.join(follows) or 'nothing'}{services}")
-    if span is not None:
-        say(f"the value before it stays good until {written(utc_now() + span)}")
+            changed = _taken_anew(loaded, store, name, value_of(name, file), end, span)
+        rows = {each: table_[each] for each in changed if each in table_}
+        for each, row in rows.items():
+            services = f" ({', '.join(row.services)})" if row.services else ""
+            steps(f"{each} has a new value; what must follow: {', '.join(row.steps) or 'nothing'}{services}")
+        if span is not None:
+            say(f"the value before it stays good until {written(utc_now() + span)}")
+        if not running(loaded.name, "secrets"):
+            say(f"stack '{loaded.name}' does not run, so nothing follows yet; when it does, run the same command again")
+            return
+        finish(Rotation(loaded, store, rows, steps))
+    steps(f"{name} is rotated")
+
+
+def _made_anew(store: Store, name: str, own: Mapping[str, Recipe]) -> tuple[str, ...]:
+    """The names with new values: of this rotation, or of the one before it that is not finished."""
+    from infra.rotation import PREVIOUS_NEEDED, family
+
+    if name != AUDIT_KEY and store.unfinished(name):
+        say(f"the rotation of {name} that was begun before is not finished: it is finished now, with that same value")
+        return family(name, own)
+    return store.rotate(name, own, overlap=UNTIL_DONE if name in PREVIOUS_NEEDED else None)
+
+
+def _taken_anew(
+    loaded: Loaded,
+    store: Store,
+    name: str,
+    value: str,
+    end: datetime.datetime | None,
+    span: datetime.timedelta | None,
+) -> tuple[str, ...]:
+    known = store.metadata().get(name)
+    if known is None:
+        raise RefusedError(f"secret '{name}' is not set; ./praxis secrets set {loaded.name} {name}")
+    if known.state is State.SET and store.get(name) == value and store.unfinished(name):
+        say(f"{name} has this value already: its rotation is finished now")
+    else:
+        store.replace(name, value, expires=end, overlap=span)
+    return (name,)
 
 
 def revoke(loaded: Loaded, name: str, *, yes: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -19,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from runtime.assertion import InvalidAssertionError, verify
+from runtime.assertion import Assertion, InvalidAssertionError, verify
+from runtime.assertion import key as key_of
 from runtime.contract import GuardCategory
 from runtime.custodian import chain_api
 from runtime.custodian.database import Database
@@ -31,6 +31,7 @@ from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, Unav
 from runtime.custodian.tokens import Keys, Rules, Verifier
 from runtime.custodian.writer import Writer
 from runtime.dialect import TRACE_HEADER, UNKNOWN_KEY, Dialect, Refusal, dialect_of
+from runtime.with_secrets import Delivered
 
 Text = Annotated[str, StringConstraints(max_length=200)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -148,7 +149,7 @@ class Custodian:
         if body.model not in self._settings.policies.models:
             # No policy can have allowed it, and what has no price would be free.
             return JSONResponse({"error": "not a record: model"}, status_code=400)
-        about = verify(body.assertion, self._settings.assertion_key)
+        about = self._about(body)
         try:
             self._egress.check(about.trace, body.model)
         except EgressError as error:
@@ -159,7 +160,7 @@ class Custodian:
 
     async def refused(self, body: RecordBody) -> Response:
         """A guard or a limit refused a request before it went out."""
-        about = verify(body.assertion, self._settings.assertion_key)
+        about = self._about(body)
         self._egress.end(about.trace)
         await self._database.refuse(about, body.told())
         self._egress.forget(about.trace)
@@ -167,7 +168,7 @@ class Custodian:
 
     async def settled(self, body: RecordBody) -> Response:
         """An admitted request has ended; its cost is counted here, by our own prices."""
-        about = verify(body.assertion, self._settings.assertion_key, leeway_s=LATE_S)
+        about = self._about(body, LATE_S)
         out = self._egress.end(about.trace)
         price = self._settings.policies.models.get(body.model)
         cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
@@ -200,6 +201,12 @@ class Custodian:
 
         return endpoint
 
+    def _about(self, body: RecordBody, late_s: int = 0) -> Assertion:
+        """Whom a record is about; ``late_s``: how long after its end an assertion is good for it."""
+        signing = self._settings.assertion_key
+        keys = map(key_of, signing.accepted(late_s) if late_s else signing.accepted())
+        return verify(body.assertion, *keys, leeway_s=late_s or 5)
+
     async def list_records(self, request: Request) -> Response:
         """The newest records, for the operator."""
         if not _holds(request, self._settings.admin_token):
@@ -218,9 +225,8 @@ class Custodian:
         return JSONResponse(record) if record is not None else JSONResponse({"error": "no such record"}, 404)
 
 
-def _holds(request: Request, token: str) -> bool:
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return hmac.compare_digest(given.encode(), token.encode())
+def _holds(request: Request, token: Delivered) -> bool:
+    return token.matches(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
 def _path(url: str) -> str:

@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS spending (
     PRIMARY KEY (sub, period, begins));
 """
 _LOCK = 7226
+PASSWORD_PATIENCE_S = 3.0
+"""Between the delivery of a new password and its taking effect in the server lies less."""
 _EVENTS = f"SELECT {', '.join(COLUMNS)} FROM chain"  # noqa: S608
 PERIODS = ("day", "week", "month")
 """What a budget may be for; all are counted, so that it can be changed."""
@@ -58,7 +60,7 @@ def period_begin(period: str, today: date | None = None) -> date:
 class Database:
     """Connected by :meth:`open`; every method may raise ``OSError`` or ``asyncpg.PostgresError``."""
 
-    def __init__(self, settings: Mapping[str, str], writer: Writer) -> None:
+    def __init__(self, settings: Mapping[str, Any], writer: Writer) -> None:
         self._settings = dict(settings)
         self._writer = writer
         self._pool: asyncpg.Pool | None = None
@@ -93,6 +95,7 @@ class Database:
             timeout=5,
             max_inactive_connection_lifetime=60,
             reset=_nothing_to_reset,
+            connect=_let_in,
         )
 
     async def close(self) -> None:
@@ -274,6 +277,18 @@ class Database:
         """The newest records."""
         rows = await self.pool.fetch("SELECT * FROM record ORDER BY admitted DESC LIMIT $1", limit)
         return [_told(row) for row in rows]
+
+
+async def _let_in(*arguments: Any, **settings: Any) -> asyncpg.Connection:
+    """A new connection; when its password is refused, again with what is delivered by then: it may just be changing."""
+    until = time.monotonic() + PASSWORD_PATIENCE_S
+    while True:
+        try:
+            return await asyncpg.connect(*arguments, **settings)
+        except asyncpg.InvalidPasswordError:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def _nothing_to_reset(_: asyncpg.Connection) -> None:

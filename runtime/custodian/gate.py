@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
-from joserfc.jwk import OKPKey
 
 from runtime.assertion import HEADER, Assertion, sign
+from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.custodian.database import Database
 from runtime.custodian.egress import Egress
@@ -19,6 +19,7 @@ from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Verifier
 from runtime.dialect import Dialect, Refusal
+from runtime.with_secrets import Delivered
 
 KEY_HEADER = "x-praxis-key"
 """Where a caller says who it is when ``Authorization`` holds a token of its own for the provider."""
@@ -70,7 +71,7 @@ class Gate:
     verifier: Verifier
     database: Database
     accounts: Accounts
-    signing_key: OKPKey
+    signing_key: Delivered
     egress: Egress
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
@@ -100,7 +101,7 @@ class Gate:
         span = secrets.token_hex(8)
         return {
             "authorization": f"Bearer {key}",
-            HEADER: sign(about, self.signing_key),
+            HEADER: sign(about, key_of(self.signing_key.value)),
             "traceparent": f"00-{trace}-{span}-01",
         }
 

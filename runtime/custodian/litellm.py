@@ -11,6 +11,7 @@ import httpx
 
 from runtime.contract import EffectivePolicy
 from runtime.custodian.subject import Subject, UnavailableError
+from runtime.with_secrets import Delivered
 
 NO_MODELS = "no-default-models"
 """LiteLLM reads an empty list as "all models"; this name of its own means none."""
@@ -20,17 +21,17 @@ _PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
 class Accounts:
     """Makes and updates LiteLLM's user, team and key when a subject comes for the first time or its policy changes."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, master_key: str, seed: bytes) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, master_key: Delivered, seed: Delivered) -> None:
         self._http = http
         self._url = url
-        self._headers = {"Authorization": f"Bearer {master_key}"}
+        self._master_key = master_key
         self._seed = seed
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[str, str]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     def key(self, sub: str) -> str:
         """The subject's key, derived from the seed (docs/decisions/0004-subject-keys.md)."""
-        return "sk-" + hmac.new(self._seed, sub.encode(), hashlib.sha256).hexdigest()
+        return "sk-" + hmac.new(self._seed.value.encode(), sub.encode(), hashlib.sha256).hexdigest()
 
     async def ensure(self, subject: Subject, policy: EffectivePolicy) -> str:
         """The subject's key, after LiteLLM knows it with exactly this policy.
@@ -38,15 +39,16 @@ class Accounts:
         Raises:
             UnavailableError: LiteLLM does not answer, or refuses.
         """
-        key, digest = self.key(subject.sub), policy.digest()
-        if self._known.get(subject.sub) == digest:
+        key = self.key(subject.sub)
+        known = (key, policy.digest())
+        if self._known.get(subject.sub) == known:
             return key
         async with self._locks.setdefault(subject.sub, asyncio.Lock()):
-            if self._known.get(subject.sub) != digest:
+            if self._known.get(subject.sub) != known:
                 await self._team(policy.department)
                 await self._user(subject)
                 await self._key(subject, policy, key)
-                self._known[subject.sub] = digest
+                self._known[subject.sub] = known
         return key
 
     def forget(self, sub: str) -> None:
@@ -77,7 +79,9 @@ class Accounts:
         # Updated before asked for: LiteLLM goes on telling about a key that was deleted.
         updated = await self._send("POST", "/key/update", json={**settings, "key": key})
         if updated.status_code == httpx.codes.NOT_FOUND:
-            await self._post("/key/generate", {**settings, "key": key, "key_alias": subject.sub})
+            # An alias is taken while its key is there, and a key made from the seed before may be.
+            alias = f"{subject.sub}.{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+            await self._post("/key/generate", {**settings, "key": key, "key_alias": alias})
         else:
             self._checked("/key/update", updated)
 
@@ -92,9 +96,14 @@ class Accounts:
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            return await self._http.request(method, self._url + path, headers=self._headers, timeout=20, **arguments)
+            for master_key in self._master_key.accepted():
+                headers = {"Authorization": f"Bearer {master_key}"}
+                answer = await self._http.request(method, self._url + path, headers=headers, timeout=20, **arguments)
+                if answer.status_code != httpx.codes.UNAUTHORIZED:
+                    break
         except httpx.HTTPError as error:
             raise UnavailableError(f"LiteLLM does not answer ({type(error).__name__})") from None
+        return answer
 
     def _checked(self, path: str, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_error:

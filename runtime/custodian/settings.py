@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from joserfc.jwk import OKPKey
+from typing import Any
 
 from runtime.chain import Signer
 from runtime.contract import Policies, Upstreams
-from runtime.with_secrets import read_secret
+from runtime.with_secrets import Delivered, read_secret
 
 POLICIES = Path("/etc/praxis/policies.json")
 UPSTREAMS = Path("/etc/praxis/upstreams.json")
@@ -27,19 +26,19 @@ class Settings:
     litellm_url: str
     policies: Policies
     upstreams: Upstreams
-    database: dict[str, str] = field(repr=False)
-    master_key: str = field(repr=False)
-    subject_seed: bytes = field(repr=False)
-    assertion_key: OKPKey = field(repr=False)
-    record_token: str = field(repr=False)
-    admin_token: str = field(repr=False)
+    database: dict[str, Any] = field(repr=False)
+    master_key: Delivered
+    subject_seed: Delivered
+    assertion_key: Delivered
+    record_token: Delivered
+    admin_token: Delivered
     chain_key: Signer = field(repr=False)
     retired_chain_key: Signer = field(repr=False)
 
 
 def load() -> Settings:
     """Settings of the running service; ends the process with one line when something is missing."""
-    environment = os.environ
+    environment, password = os.environ, Delivered("custodian-db-password")
     return Settings(
         issuer=environment["PRAXIS_ISSUER"],
         jwks_url=environment["PRAXIS_JWKS_URL"],
@@ -52,13 +51,13 @@ def load() -> Settings:
             "host": environment.get("PGHOST", "postgres"),
             "user": "custodian",
             "database": "custodian",
-            "password": read_secret("custodian-db-password"),
+            "password": lambda: password.value,  # asked at each new connection
         },
-        master_key=read_secret("litellm-master-key"),
-        subject_seed=read_secret("litellm-subject-seed").encode(),
-        assertion_key=OKPKey.import_key(read_secret("assertion-private-key")),
-        record_token=read_secret("custodian-record-token"),
-        admin_token=read_secret("custodian-admin-token"),
+        master_key=Delivered("litellm-master-key"),
+        subject_seed=Delivered("litellm-subject-seed"),
+        assertion_key=Delivered("assertion-private-key"),
+        record_token=Delivered("custodian-record-token"),
+        admin_token=Delivered("custodian-admin-token"),
         chain_key=Signer(read_secret("chain-private-key")),
         retired_chain_key=Signer(read_secret("chain-retired-key")),
     )

@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from joserfc.jwk import OKPKey
-
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
+from runtime.assertion import key as key_of
 from runtime.contract import TICKET_HEADER, EffectivePolicy, Policies, PolicyError, resolve
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
@@ -26,6 +25,7 @@ from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
+from runtime.with_secrets import Delivered
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -77,12 +77,17 @@ class Exchange:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Wraps ``app``, which is LiteLLM's. ``salt`` makes masks and digests of this installation its own."""
+    """Wraps ``app``, which is LiteLLM's. ``salt`` makes masks and digests of this installation its own.
+
+    ``master_key`` opens LiteLLM's admin API here; ``inner_key`` is what LiteLLM itself takes for its master key. Only
+    this process has it, so that the other can change while both run.
+    """
 
     app: App
     policies: Policies
-    key: OKPKey
-    master_key: str
+    key: Delivered
+    master_key: Delivered
+    inner_key: str
     salt: bytes
     guard: Guard
     records: Records
@@ -100,15 +105,18 @@ class Gate:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         token, dialect = headers.get(HEADER), dialect_of(scope["path"])
         if token is None:
-            given = headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, f"Bearer {self.master_key}".encode()):
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            if scheme != "Bearer" or not self.master_key.matches(given):
                 refusal = Refusal(status=401, code="invalid_api_key", message="this entrance is the gateway's own")
                 await _refuse(send, refusal, dialect, "0" * 32)
                 return
-            await self.app(scope, receive, send)  # the custodian and the operator, on LiteLLM's admin API
+            # The custodian and the operator, on LiteLLM's admin API.
+            others = [pair for pair in scope["headers"] if pair[0].lower() != b"authorization"]
+            inner = (b"authorization", f"Bearer {self.inner_key}".encode())
+            await self.app({**scope, "headers": [*others, inner]}, receive, send)
             return
         try:
-            about = verify(token, self.key)
+            about = verify(token, *map(key_of, self.key.accepted()))
         except InvalidAssertionError:
             refusal = Refusal(status=401, code="invalid_assertion", message="the gateway's own word was not accepted")
             await _refuse(send, refusal, dialect, "0" * 32)

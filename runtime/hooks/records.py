@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from runtime.with_secrets import Delivered
+
 TIMEOUT_S = 5.0
 AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses before an ending that was not taken is told again: what was spent must not be lost with one restart."""
@@ -31,14 +33,14 @@ class NotAdmittedError(Exception):
 class Records:
     """A client of the custodian's record API."""
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, url: str, token: Delivered, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT_S,
             trust_env=False,
             transport=transport,
         )
+        self._token = token
         self._late: set[asyncio.Task[None]] = set()
 
     async def admit(self, body: dict[str, Any]) -> str | None:
@@ -62,7 +64,11 @@ class Records:
 
     async def _post(self, what: str, body: dict[str, Any]) -> httpx.Response:
         try:
-            answer = await self._http.post(f"/records/{what}", json=body)
+            for token in self._token.accepted():  # the custodian may be given a new one a moment later
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = await self._http.post(f"/records/{what}", json=body, headers=headers)
+                if answer.status_code != httpx.codes.UNAUTHORIZED:
+                    break
         except httpx.HTTPError as error:
             raise NotRecordedError(type(error).__name__, final=False) from None
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:

@@ -6,26 +6,31 @@ are not in the environment that the container was created with, nor in any child
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from runtime.with_secrets import read_secret, undumpable, wait_for_secrets
+from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
 
 PORT = 4000
+PASSWORD_PATIENCE_S = 3.0
 CONFIG = Path("/etc/praxis/litellm.yaml")
 POLICIES = Path("/etc/praxis/policies.json")
 ENGINE = Path("/opt/praxis/engine")
 
 
-def environment() -> dict[str, str]:
-    """What LiteLLM reads from its environment."""
+def environment(inner_key: str) -> dict[str, str]:
+    """What LiteLLM reads from its environment. It keeps nothing that depends on its master key, which is ``inner_key``:
+    what it encrypts, it encrypts with the salt key."""
     return {
-        "LITELLM_MASTER_KEY": read_secret("litellm-master-key"),
+        "LITELLM_MASTER_KEY": inner_key,
         "LITELLM_SALT_KEY": read_secret("litellm-salt-key"),
         "REDIS_HOST": os.environ.get("REDIS_HOST", "redis"),
         "REDIS_PORT": os.environ.get("REDIS_PORT", "6379"),
@@ -54,9 +59,8 @@ def migrate() -> None:
         sys.exit("LiteLLM's tables could not be brought up to date; see the lines above")
 
 
-def application() -> Callable[..., Awaitable[None]]:
+def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     """LiteLLM's application behind the gate."""
-    from joserfc.jwk import OKPKey
     from litellm.proxy.proxy_server import app
 
     from runtime.contract import Policies
@@ -68,16 +72,46 @@ def application() -> Callable[..., Awaitable[None]]:
     return Gate(
         app=app,
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
-        key=OKPKey.import_key(read_secret("assertion-public-key")),
-        master_key=read_secret("litellm-master-key"),
+        key=Delivered("assertion-public-key"),
+        master_key=Delivered("litellm-master-key"),
+        inner_key=inner_key,
         salt=read_secret("litellm-salt-key").encode(),
         guard=Guard(),
         records=Records(
-            os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100"), read_secret("custodian-record-token")
+            os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100"), Delivered("custodian-record-token")
         ),
         telemetry=Telemetry(os.environ.get("PRAXIS_OTLP_ENDPOINT", "http://collector:4318/v1/traces")),
         max_bytes=int(os.environ.get("PRAXIS_MAX_REQUEST_MIB", "32")) * 2**20,
     )
+
+
+def follow_redis_password(password: Delivered) -> None:
+    """Let every new connection to Redis take the password as it is delivered then.
+
+    Between its delivery and Redis's taking it lies a moment; a connection that is refused then is tried again.
+    """
+    from redis import credentials
+    from redis.asyncio import connection
+    from redis.exceptions import AuthenticationError
+
+    connections: Any = connection.AbstractConnection
+    provider: Any = credentials.UsernamePasswordCredentialProvider
+    connect = connections.connect
+
+    async def patient(self: Any) -> None:
+        until = time.monotonic() + PASSWORD_PATIENCE_S
+        while True:
+            try:
+                await connect(self)
+            except AuthenticationError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return
+            await asyncio.sleep(0.1)
+
+    provider.get_credentials = lambda _: (password.value,)
+    connections.connect = patient
 
 
 def settled(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -107,11 +141,13 @@ def main() -> None:
     undumpable()
     wait_for_secrets()
     migrate()
-    os.environ.update(environment())
+    inner_key = f"sk-{secrets.token_hex(32)}"
+    os.environ.update(environment(inner_key))
+    follow_redis_password(Delivered("redis-password"))
     import uvicorn
 
     uvicorn.run(
-        settled(application()),
+        settled(application(inner_key)),
         host="0.0.0.0",  # noqa: S104 - inside its own networks
         port=PORT,
         access_log=False,

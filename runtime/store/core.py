@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,28 @@ class Store:
             making = Making(recipes, document.secrets, self._clock())
             making.anew(name, overlap)
         return tuple(sorted(making.made))
+
+    def unfinished(self, name: str) -> bool:
+        """Whether the present value of ``name`` came by a rotation that :meth:`applied` did not follow.
+
+        Raises:
+            StoreError: the store or the record cannot be read.
+        """
+        known = self.metadata().get(name)
+        lines = [line for line in self.records() if known and (line["name"], line["version"]) == (name, known.version)]
+        done = {line["action"] for line in lines}
+        return "rotate" in done and "apply" not in done
+
+    def applied(self, names: Iterable[str], *, ended: Iterable[str] = ()) -> None:
+        """Record that the present values of ``names`` are in use; the ones before those of ``ended`` are forgotten.
+
+        Raises:
+            StoreError: it cannot be recorded.
+        """
+        with self._sealed.changing("end overlap") as document:
+            for name in ended:
+                document.secrets[name] = replace(document.secrets[name], previous=None)
+        self._sealed.record([Operation("apply", name, document.secrets[name].version) for name in sorted(names)])
 
     def revoke(self, name: str) -> None:
         """End the use of ``name`` and forget its values. That it was there, and when it was revoked, is kept.

@@ -9,6 +9,9 @@ const DEFAULT_PASSWORD_FILE = "/run/secrets/litellm-db-password";
 const CONNECT_TIMEOUT_MS = 5_000;
 const RETRY_MS = 200;
 const STARTING_OR_STOPPING = "57P03";
+const WRONG_PASSWORD = "28P01";
+/** A password that is just being changed is right again within this. */
+const PASSWORD_PATIENCE_MS = 3_000;
 /** The pool's own words when every connection was busy for too long. */
 export const POOL_BUSY = "timeout exceeded when trying to connect";
 const IDLE_TIMEOUT_MS = 300_000;
@@ -37,10 +40,14 @@ export class ConnectionFailure extends Error {
     this.sqlstate = typeof cause.severity === "string" ? cause.code : undefined;
   }
 
-  /** Whether the same attempt may succeed soon: not with a wrong password, nor after waiting for a busy pool. */
+  /** Whether the same attempt may succeed soon: not after waiting for a busy pool. */
   get mayPass() {
-    if (this.sqlstate) return this.sqlstate === STARTING_OR_STOPPING;
+    if (this.sqlstate) return this.sqlstate === STARTING_OR_STOPPING || this.wrongPassword;
     return this.neverSent && !this.message.startsWith(POOL_BUSY);
+  }
+
+  get wrongPassword() {
+    return this.sqlstate === WRONG_PASSWORD;
   }
 }
 
@@ -73,12 +80,13 @@ export function connectionSettings(env) {
  */
 class Pool extends pg.Pool {
   async connect() {
-    const deadline = Date.now() + this.options.patienceMs;
+    const begun = Date.now();
     for (;;) {
       try {
         return await this.connectOnce();
       } catch (error) {
-        if (!error.mayPass || Date.now() + RETRY_MS > deadline) throw error;
+        const patience = error.wrongPassword ? PASSWORD_PATIENCE_MS : this.options.patienceMs;
+        if (!error.mayPass || Date.now() + RETRY_MS > begun + patience) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }

@@ -6,9 +6,11 @@ import pytest
 
 from components.blueprint import blueprint
 from config import load_stack
+from infra.cli.keycloak import resource
+from infra.cli.rotating import STEPS
 from infra.custody import recipes
 from infra.paths import STACKS
-from infra.rotation import Step, after_rotation
+from infra.rotation import Step, after_rotation, family
 
 STACK = load_stack("laptop", STACKS)
 TABLE = after_rotation(STACK, "laptop", recipes(STACK))
@@ -22,7 +24,42 @@ def test_every_secret_has_a_row_and_what_can_be_rotated_has_steps() -> None:
 def test_whoever_is_given_a_secret_gets_the_new_one() -> None:
     for name, services in blueprint(STACK, "laptop").readers().items():
         assert TABLE[name].services == services
-        assert TABLE[name].steps[:2] == (Step.REDELIVERED, Step.RESTART)
+        assert TABLE[name].steps[0] == Step.REDELIVERED
+
+
+def test_only_services_that_read_at_their_start_alone_are_restarted() -> None:
+    assert {name: row.restarts for name, row in TABLE.items() if row.restarts} == {
+        "keycloak-db-password": ("keycloak",),
+        "mlflow-db-password": ("mlflow",),
+        "sso-client-secret": ("sso",),
+        "sso-cookie-secret": ("sso",),
+    }
+    assert all((Step.RESTART in row.steps) is bool(row.restarts) for row in TABLE.values())
+
+
+def test_every_step_is_done_by_something_and_in_its_order() -> None:
+    assert list(STEPS) == list(Step)
+
+
+def test_what_is_made_from_a_secret_is_rotated_with_it() -> None:
+    made = recipes(STACK)
+    assert family("assertion-private-key", made) == ("assertion-private-key", "assertion-public-key")
+    assert family("ca-key", made) == ("ca-key", "ca-cert", "edge-tls-cert")
+    assert family("redis-password", made) == ("redis-password",)
+
+
+@pytest.mark.parametrize(
+    ("secret", "name"),
+    [
+        ("keycloak-admin-password", "praxis-identity-admin"),
+        ("sso-client-secret", "praxis-identity-praxis-client-praxis-consoles"),
+        ("person-alice-password", "praxis-identity-praxis-person-alice"),
+        ("agent-nightly-report-client-secret", "praxis-identity-praxis-agent-nightly-report"),
+    ],
+)
+def test_a_secret_of_keycloak_is_held_by_this_resource(secret: str, name: str) -> None:
+    assert Step.KEYCLOAK in TABLE[secret].steps
+    assert resource(secret) == name
 
 
 @pytest.mark.parametrize(
@@ -30,6 +67,8 @@ def test_whoever_is_given_a_secret_gets_the_new_one() -> None:
     [
         ("postgres-password", Step.DATABASE_ROLE),
         ("custodian-db-password", Step.DATABASE_ROLE),
+        ("redis-password", Step.REDIS_USER),
+        ("edge-tls-cert", Step.CERTIFICATE),
         ("keycloak-admin-password", Step.KEYCLOAK),
         ("person-alice-password", Step.KEYCLOAK),
         ("agent-nightly-report-client-secret", Step.KEYCLOAK),

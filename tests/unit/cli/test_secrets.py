@@ -60,7 +60,8 @@ def test_a_value_as_an_argument_is_wrong_usage(praxis: Praxis) -> None:
         (("set", "t", "redis-password"), "x", "is made by Praxis itself"),
         (("rotate", "t", KEY), "x", "is not set"),
         (("rotate", "t", "redis-password", "--overlap", "1"), "x", "--overlap '1'"),
-        (("rotate", "t", "redis-password", "--expires", "1d"), "x", "no --file, no --expires"),
+        (("rotate", "t", "redis-password", "--expires", "1d"), "x", "no --file, no --expires and no --overlap"),
+        (("rotate", "t", "redis-password", "--overlap", "1h"), "x", "no --overlap"),
         (("rotate", "t", "litellm-salt-key"), "x", "could never be read again"),
         (("rotate", "t", "assertion-public-key"), "x", "it is made from 'assertion-private-key': rotate that"),
         (("revoke", "t", KEY, "--yes"), "", "is not set"),
@@ -110,8 +111,8 @@ def test_rotation_of_our_own_makes_a_new_value_and_says_what_must_follow(praxis:
     rows(praxis)
     before = Store(custody).values()
     for name, follows in (
-        ("litellm-db-password", "service restart, database role (postgres, litellm)"),
-        ("sso-client-secret", "Keycloak object (sso)"),
+        ("litellm-db-password", "redelivered by the agent, database role (postgres, litellm)"),
+        ("sso-client-secret", "Keycloak object, service restart (sso)"),
         ("ca-key", "trust at clients"),
     ):
         result = praxis("secrets", "rotate", "t", name)
@@ -122,6 +123,25 @@ def test_rotation_of_our_own_makes_a_new_value_and_says_what_must_follow(praxis:
         assert Store(custody).get(name) not in result.output
     assert Store(custody).get("edge-tls-cert") != before["edge-tls-cert"], "the new authority's"
     assert Store(custody).get("redis-password") == before["redis-password"]
+
+
+def test_a_rotation_that_is_not_finished_goes_on_with_its_value(praxis: Praxis, custody: Path) -> None:
+    rows(praxis)
+    first = praxis("secrets", "rotate", "t", "redis-password")
+    assert "does not run, so nothing follows yet" in first.stderr
+    begun = Store(custody).accepted("redis-password")
+    assert len(begun) == 2, "the one before is needed to bring the new one into use"
+    again = praxis("secrets", "rotate", "t", "redis-password")
+    assert "is finished now, with that same value" in again.stderr
+    assert Store(custody).accepted("redis-password") == begun
+    assert praxis("secrets", "audit", "t").exit_code == 0
+
+
+def test_a_providers_key_given_twice_is_one_rotation(praxis: Praxis, custody: Path) -> None:
+    praxis("secrets", "set", "t", KEY, stdin="canary-one")
+    for _ in range(2):
+        assert praxis("secrets", "rotate", "t", KEY, stdin="canary-two").exit_code == 0
+    assert Store(custody).metadata()[KEY].version == 2
 
 
 def test_revoke_asks_first(praxis: Praxis, custody: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ from runtime.custodian.egress import Egress
 from runtime.custodian.egress_api import application
 from runtime.custodian.settings import Settings
 from runtime.store import Ed25519Key
+from runtime.with_secrets import Delivered
 from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, claims
 
 LITELLM = "http://litellm:4000"
@@ -47,11 +50,13 @@ class FakeLiteLLM:
         self.keys: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.down = False
+        self.master_key = MASTER
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if self.down:
             raise httpx.ConnectError("down")
-        assert request.headers["authorization"] == f"Bearer {MASTER}"
+        if request.headers["authorization"] != f"Bearer {self.master_key}":
+            return httpx.Response(401, json={})
         path, query = request.url.path, request.url.params
         body = json.loads(request.content or b"{}")
         self.asked.append(path)
@@ -71,6 +76,7 @@ class FakeLiteLLM:
                 self.keys[body["key"]] = body
             case "/key/generate":
                 assert body["key"] not in self.keys
+                assert body["key_alias"] not in [each.get("key_alias") for each in self.keys.values()]
                 self.keys[body["key"]] = body
             case _:
                 raise AssertionError(path)
@@ -81,12 +87,19 @@ class World:
     """The custodian with everything around it."""
 
     def __init__(
-        self, app: Starlette, egress: Egress, realm: Realm, litellm: FakeLiteLLM, database: dict[str, str]
+        self,
+        app: Starlette,
+        egress: Egress,
+        realm: Realm,
+        litellm: FakeLiteLLM,
+        database: dict[str, str],
+        secrets: Path,
     ) -> None:
         self.app = app
         self.realm = realm
         self.litellm = litellm
         self.database = database
+        self.secrets = secrets
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://custodian:8100")
         self.out = httpx.AsyncClient(
@@ -122,7 +135,24 @@ class World:
         return found
 
 
-def settings(database: dict[str, str], policies: Policies = POLICIES) -> Settings:
+SECRETS = {
+    "litellm-master-key": MASTER,
+    "litellm-subject-seed": "seed-canary",
+    "assertion-private-key": SIGNING.as_pem(private=True).decode(),
+    "custodian-record-token": "record-canary",
+    "custodian-admin-token": "admin-canary",
+}
+
+
+def deliver(folder: Path, **values: str) -> None:
+    """What the secrets agent does; ``admin_token`` is the file ``admin-token``."""
+    for name, value in values.items():
+        partial = folder / ".partial"
+        partial.write_text(value)
+        partial.rename(folder / name.replace("_", "-"))
+
+
+def settings(database: dict[str, str], folder: Path, policies: Policies = POLICIES) -> Settings:
     return Settings(
         issuer=ISSUER,
         jwks_url=JWKS_URL,
@@ -132,11 +162,11 @@ def settings(database: dict[str, str], policies: Policies = POLICIES) -> Setting
         policies=policies,
         upstreams=UPSTREAMS,
         database=database,
-        master_key=MASTER,
-        subject_seed=b"seed-canary",
-        assertion_key=SIGNING,
-        record_token="record-canary",
-        admin_token="admin-canary",
+        master_key=Delivered("litellm-master-key", folder),
+        subject_seed=Delivered("litellm-subject-seed", folder),
+        assertion_key=Delivered("assertion-private-key", folder),
+        record_token=Delivered("custodian-record-token", folder),
+        admin_token=Delivered("custodian-admin-token", folder),
         chain_key=CHAIN,
         retired_chain_key=CHAIN,
     )
@@ -146,9 +176,10 @@ def settings(database: dict[str, str], policies: Policies = POLICIES) -> Setting
 async def running(database: dict[str, str], policies: Policies = POLICIES) -> AsyncIterator[World]:
     """A custodian that serves, over the database of these settings."""
     realm, litellm, egress = Realm(), FakeLiteLLM(), Egress(UPSTREAMS, PROVIDER_KEYS.get)
-    with respx.mock(assert_all_called=False) as outside:
+    with respx.mock(assert_all_called=False) as outside, TemporaryDirectory() as folder:
+        deliver(Path(folder), **SECRETS)
         outside.get(JWKS_URL).mock(side_effect=realm.answer)
         outside.route(host="litellm").mock(side_effect=litellm.answer)
-        app = build(settings(database, policies), egress)
+        app = build(settings(database, Path(folder), policies), egress)
         async with app.router.lifespan_context(app):
-            yield World(app, egress, realm, litellm, database)
+            yield World(app, egress, realm, litellm, database, Path(folder))

@@ -16,7 +16,7 @@ from runtime.assertion import Assertion, verify
 from runtime.chain import read
 from runtime.chain import verify as verify_chain
 from runtime.contract import Kind, Policies, resolve
-from tests.unit.runtime.custodian_world import ADMIN, CHAIN, HOOKS, MASTER, SIGNING, World, running, settings
+from tests.unit.runtime.custodian_world import ADMIN, CHAIN, HOOKS, MASTER, SIGNING, World, deliver, running, settings
 from tests.unit.runtime.realm import DEMO_CLIENT, POLICIES, agent, claims
 
 
@@ -383,8 +383,42 @@ class TestChain:
         assert (await world.http.get("/chain/head", headers=ADMIN)).status_code == 503
 
 
+class TestRotation:
+    """A new value counts from its delivery; the one before goes on for a while."""
+
+    async def test_a_token_of_the_operator(self, world: World) -> None:
+        deliver(world.secrets, custodian_admin_token="admin-new")
+        for token, status in (("admin-canary", 200), ("admin-new", 200), ("other", 401)):
+            answer = await world.http.get("/records", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status, token
+
+    async def test_the_key_of_assertions(self, world: World) -> None:
+        before, about = await world.asserted()
+        assert (await world.tell("admitted", before)).status_code == 200
+        new = OKPKey.generate_key("Ed25519")
+        deliver(world.secrets, assertion_private_key=new.as_pem(private=True).decode())
+        answer = await world.auth(world.token())
+        after = answer.headers["x-praxis-assertion"]
+        assert verify(after, new).trace != about.trace
+        assert (await world.tell("admitted", after)).status_code == 200
+        assert (await world.tell("settled", before)).status_code == 200, "what was on its way is settled"
+
+    async def test_litellms_master_key(self, world: World) -> None:
+        deliver(world.secrets, litellm_master_key="sk-new")
+        assert (await world.auth(world.token())).status_code == 200, "LiteLLM still has the old one"
+        world.litellm.master_key = "sk-new"
+        assert (await world.auth(world.token(sub="another"))).status_code == 200
+
+    async def test_the_seed_of_subjects_keys(self, world: World) -> None:
+        old = (await world.auth(world.token())).headers["authorization"]
+        deliver(world.secrets, litellm_subject_seed="seed-new")
+        new = (await world.auth(world.token())).headers["authorization"]
+        assert new != old
+        assert {f"Bearer {key}" for key in world.litellm.keys} == {old, new}
+
+
 async def test_no_secret_is_in_a_representation_or_an_error(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = repr(settings({"password": "database-canary"}))
+    shown = repr(settings({"password": "database-canary"}, world.secrets))
     await world.auth("nonsense")
     await world.auth(world.token(roles=[]))
     printed = capsys.readouterr()

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from runtime.assertion import Assertion
 from runtime.chain import Signer
 from runtime.contract import Budget, Kind, Price
+from runtime.custodian import database as module
 from runtime.custodian.database import Database, period_begin
 from runtime.custodian.gate import digest
 from runtime.custodian.subject import Subject
@@ -259,3 +260,28 @@ async def test_utc_whatever_the_servers_zone(database: Database) -> None:
     await database.settle(await admitted(database), ending(), Decimal(1))
     begins = await database.pool.fetchval("SELECT begins FROM spending WHERE period = 'day'")
     assert begins == datetime.now(UTC).date()
+
+
+async def test_a_password_that_is_just_being_changed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    async def connect(**settings: Any) -> str:
+        tries.append(settings["password"]())
+        if len(tries) < 3:
+            raise asyncpg.InvalidPasswordError("password authentication failed")
+        return "connected"
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    values = iter(["old", "old", "new"])
+    assert await module._let_in(password=lambda: next(values)) == "connected"
+    assert tries == ["old", "old", "new"]
+
+
+async def test_a_wrong_password_is_said_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused() -> None:
+        raise asyncpg.InvalidPasswordError("password authentication failed")
+
+    monkeypatch.setattr(asyncpg, "connect", refused)
+    monkeypatch.setattr(module, "PASSWORD_PATIENCE_S", 0.1)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await module._let_in()

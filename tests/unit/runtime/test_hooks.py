@@ -13,6 +13,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,10 +32,13 @@ from runtime.hooks.exchange import Stream, Usage
 from runtime.hooks.middleware import Gate
 from runtime.hooks.records import Records
 from runtime.hooks.telemetry import Telemetry
+from runtime.with_secrets import Delivered
+from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.realm import POLICIES
 
 KEY = OKPKey.generate_key("Ed25519")
 MASTER = "sk-master-of-the-tests"
+INNER = "sk-of-litellm-alone"
 CARD = "4111 1111 1111 1111"
 AWS = "AKIA" + "QYLPMN5HHHFPZAM2"
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -95,7 +99,8 @@ class Custodian:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         what = request.url.path.rpartition("/")[2]
-        assert request.headers["authorization"] == "Bearer record-token"
+        if request.headers["authorization"] != "Bearer record-token":
+            return httpx.Response(401, json={})
         status = self.statuses.get(what, 200)
         if status == 0:
             raise httpx.ConnectError("away")
@@ -159,17 +164,26 @@ def collector() -> Iterator[Collector]:
 class World:
     """The gate between a client and its fakes."""
 
-    def __init__(self, guard: Guard, collector: Collector) -> None:
+    def __init__(self, guard: Guard, collector: Collector, folder: Path) -> None:
+        self.secrets = folder
+        public = KEY.as_pem(private=False).decode()
+        deliver(folder, **{"assertion-public-key": public, "litellm-master-key": MASTER})
+        deliver(folder, **{"custodian-record-token": "record-token"})
         self.upstream, self.custodian, self.collector = Upstream(), Custodian(), collector
         self.telemetry = Telemetry(collector.url)
         self.gate = Gate(
             app=self.upstream,
             policies=POLICIES,
-            key=OKPKey.import_key(KEY.as_pem(private=False)),
-            master_key=MASTER,
+            key=Delivered("assertion-public-key", folder),
+            master_key=Delivered("litellm-master-key", folder),
+            inner_key=INNER,
             salt=b"salt",
             guard=guard,
-            records=Records("http://custodian", "record-token", httpx.MockTransport(self.custodian.answer)),
+            records=Records(
+                "http://custodian",
+                Delivered("custodian-record-token", folder),
+                httpx.MockTransport(self.custodian.answer),
+            ),
             telemetry=self.telemetry,
             max_bytes=2**20,
         )
@@ -189,8 +203,8 @@ class World:
 
 
 @pytest.fixture
-async def world(guard: Guard, collector: Collector) -> AsyncIterator[World]:
-    made = World(guard, collector)
+async def world(guard: Guard, collector: Collector, tmp_path: Path) -> AsyncIterator[World]:
+    made = World(guard, collector, tmp_path)
     yield made
     made.telemetry.close()
 
@@ -285,6 +299,25 @@ class TestEntrance:
     async def test_the_master_key_opens_the_admin_api(self, world: World) -> None:
         answer = await world.http.get("/key/info", headers={"authorization": f"Bearer {MASTER}"})
         assert answer.status_code == 200
+        (_, headers, _) = world.upstream.asked[0]
+        assert headers["authorization"] == f"Bearer {INNER}", "LiteLLM knows a master key of its own alone"
+
+    async def test_a_new_master_key_counts_from_its_delivery_and_the_old_one_for_a_while(self, world: World) -> None:
+        deliver(world.secrets, litellm_master_key="sk-new")
+        for key, status in ((MASTER, 200), ("sk-new", 200), (INNER, 401), ("", 401)):
+            answer = await world.http.get("/key/info", headers={"authorization": f"Bearer {key}"})
+            assert answer.status_code == status, key
+
+    async def test_a_new_assertion_key_counts_from_its_delivery_and_the_old_one_for_a_while(self, world: World) -> None:
+        new = OKPKey.generate_key("Ed25519")
+        deliver(world.secrets, assertion_public_key=new.as_pem(private=False).decode())
+        for signer, status in ((KEY, 200), (new, 200), (OKPKey.generate_key("Ed25519"), 401)):
+            headers = {**world.headers(), "x-praxis-assertion": sign(about(trace=secrets.token_hex(16)), signer)}
+            assert (await world.ask(headers=headers)).status_code == status
+
+    async def test_a_custodian_that_has_not_got_the_new_record_token_takes_the_old(self, world: World) -> None:
+        deliver(world.secrets, custodian_record_token="newer")
+        assert (await world.ask()).status_code == 200
 
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -714,8 +747,8 @@ class TestTelemetry:
         assert json.loads(model["mlflow.llm.cost"])["total_cost"] == pytest.approx(21e-6)
         assert attributes["output.value"] == "Hello"
 
-    async def test_a_collector_that_is_away_costs_no_request(self, guard: Guard) -> None:
+    async def test_a_collector_that_is_away_costs_no_request(self, guard: Guard, tmp_path: Path) -> None:
         away = Collector()
         away.close()
-        world = World(guard, away)
+        world = World(guard, away, tmp_path)
         assert (await world.ask()).status_code == 200

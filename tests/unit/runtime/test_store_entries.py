@@ -170,3 +170,18 @@ def test_values_are_not_in_what_is_printed_of_them(store: Store) -> None:
     store.set("name", "canary")
     assert "canary" not in repr(store.values())
     assert "canary" not in repr(store.metadata())
+
+
+def test_a_rotation_is_unfinished_until_it_is_applied(tmp_path: Path) -> None:
+    store, recipes = Store(tmp_path / "custody", audited=True), {"password": Password(), "other": Password()}
+    store.ensure(recipes)
+    assert not store.unfinished("password")
+    store.rotate("password", recipes, overlap=HOUR)
+    assert store.unfinished("password")
+    assert not store.unfinished("other")
+    store.applied(["password"], ended=["password"])
+    assert not store.unfinished("password")
+    assert store.accepted("password") == (store.get("password"),), "the value before is forgotten"
+    store.rotate("password", recipes)
+    assert store.unfinished("password"), "it is another rotation"
+    assert store.record_problems() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.with_secrets import read_secret, wait_for_secrets
+from runtime.with_secrets import Delivered, read_secret, wait_for_secrets
+from tests.unit.runtime.custodian_world import deliver
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -37,6 +39,58 @@ def test_reads_what_was_delivered_byte_by_byte(tmp_path: Path) -> None:
 def test_a_missing_secret_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="secret 'password' cannot be read: No such file"):
         read_secret("password", tmp_path)
+
+
+class TestDelivered:
+    def test_a_new_value_counts_at_once_and_the_old_one_for_a_while(self, tmp_path: Path) -> None:
+        now = time.time()
+        deliver(tmp_path, key="one")
+        secret = Delivered("key", tmp_path, clock=lambda: now)
+        assert secret.accepted() == ("one",)
+        deliver(tmp_path, key="two")
+        assert secret.value == "two"
+        assert secret.accepted() == ("two", "one")
+        assert secret.matches("one")
+        assert not secret.matches("three")
+        now += 121
+        assert secret.accepted() == ("two",)
+        assert secret.accepted(600) == ("two", "one")
+        assert not secret.matches("one")
+
+    def test_the_while_begins_with_the_delivery_not_with_the_next_look(self, tmp_path: Path) -> None:
+        deliver(tmp_path, key="one")
+        secret = Delivered("key", tmp_path)
+        deliver(tmp_path, key="two")
+        os.utime(tmp_path / "key", (time.time() - 300,) * 2)
+        assert secret.accepted() == ("two",)
+
+    def test_delivered_again_with_the_same_value_is_no_change(self, tmp_path: Path) -> None:
+        deliver(tmp_path, key="one")
+        secret = Delivered("key", tmp_path)
+        deliver(tmp_path, key="one")
+        assert secret.accepted() == ("one",)
+
+    def test_while_the_agent_starts_anew_the_last_value_counts(self, tmp_path: Path) -> None:
+        deliver(tmp_path, key="one")
+        secret = Delivered("key", tmp_path)
+        (tmp_path / "key").unlink()
+        assert secret.value == "one"
+        deliver(tmp_path, key="two")
+        assert secret.value == "two"
+
+    def test_two_changes_leave_both_old_values(self, tmp_path: Path) -> None:
+        deliver(tmp_path, key="one")
+        secret = Delivered("key", tmp_path)
+        for value in ("two", "three"):
+            deliver(tmp_path, key=value)
+            assert secret.value == value
+        assert secret.accepted() == ("three", "two", "one")
+
+    def test_it_does_not_show_itself_and_must_be_there(self, tmp_path: Path) -> None:
+        deliver(tmp_path, key="canary")
+        assert "canary" not in repr(Delivered("key", tmp_path))
+        with pytest.raises(SystemExit, match="secret 'other' cannot be read"):
+            Delivered("other", tmp_path)
 
 
 def test_others_of_the_same_user_cannot_look_into_the_process() -> None:

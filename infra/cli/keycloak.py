@@ -1,0 +1,73 @@
+"""Keycloak's admin API, as far as a rotation needs it; and which declared resource holds which secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from components.realm import REALM, SSO_CLIENT
+from config.stack import Stack
+from infra.cli.console import CommandError, Exit
+from runtime.store import Store
+
+ADMIN = "admin"
+ADMIN_PASSWORD = "keycloak-admin-password"  # noqa: S105 - its name
+_IDENTITY = "praxis-identity"
+
+__all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "resource", "signed_in"]
+
+
+def resource(secret: str) -> str:
+    """Name of the Pulumi resource that is given ``secret``."""
+    if secret == ADMIN_PASSWORD:
+        return f"{_IDENTITY}-admin"
+    if secret == "sso-client-secret":  # noqa: S105 - its name
+        return f"{_IDENTITY}-{REALM}-client-{SSO_CLIENT}"
+    return f"{_IDENTITY}-{REALM}-{secret.removesuffix('-client-secret').removesuffix('-password')}"
+
+
+@dataclass(frozen=True)
+class Admin:
+    """Signed in as the server's admin."""
+
+    http: httpx.Client
+
+    def set_password(self, realm: str, user: str, password: str) -> None:
+        """Give a user of ``realm`` a password.
+
+        Raises:
+            CommandError: there is no such user, or Keycloak refuses.
+        """
+        try:
+            found = self.http.get(f"/admin/realms/{realm}/users", params={"username": user, "exact": "true"})
+            ids = [each["id"] for each in found.raise_for_status().json()]
+            if not ids:
+                raise CommandError(f"Keycloak's realm '{realm}' has no user '{user}'")
+            body = {"type": "password", "value": password, "temporary": False}
+            self.http.put(f"/admin/realms/{realm}/users/{ids[0]}/reset-password", json=body).raise_for_status()
+        except httpx.HTTPError as error:
+            raise CommandError(f"Keycloak: {error}", code=Exit.UNREACHABLE) from None
+
+
+@contextmanager
+def signed_in(stack: Stack, store: Store) -> Iterator[Admin]:
+    """The admin API, with the admin's present password or, while that is being changed, the one before.
+
+    Raises:
+        CommandError: Keycloak does not answer, or takes neither.
+    """
+    form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN}
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.edge.admin_port}", timeout=30, trust_env=False) as http:
+        for password in store.accepted(ADMIN_PASSWORD):
+            try:
+                answer = http.post("/realms/master/protocol/openid-connect/token", data={**form, "password": password})
+            except httpx.HTTPError as error:
+                raise CommandError(f"Keycloak does not answer: {error}", code=Exit.UNREACHABLE) from None
+            if answer.is_success:
+                http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+                yield Admin(http)
+                return
+    raise CommandError("Keycloak takes neither its admin's present password nor the one before")
