@@ -103,11 +103,11 @@ def _forget_dead_daemon(root: Sequence[str]) -> None:
     One that is just ending is waited for.
     """
     deadline = time.monotonic() + START_S
-    while (pid := _daemon()) is not None:
+    while (pid := _daemon()) is not None and docker_error():
         if time.monotonic() > deadline:
             raise SupplyError(f"the Docker daemon (process {pid}) runs and does not answer", fix=f"kill {pid}")
         time.sleep(0.2)
-    if PID_FILE.exists():
+    if pid is None and PID_FILE.exists():
         subprocess.run([*root, "rm", "-f", str(PID_FILE)], check=False)
 
 
