@@ -98,14 +98,24 @@ def _start_docker(say: Say) -> None:
 
 
 def _forget_dead_daemon(root: Sequence[str]) -> None:
-    """A killed daemon leaves its pid file; while another process has that number, a new daemon refuses to start."""
+    """A killed daemon leaves its pid file; while another process has that number, a new daemon refuses to start.
+
+    One that is just ending is waited for.
+    """
+    deadline = time.monotonic() + START_S
+    while (pid := _daemon()) is not None and docker_error():
+        if time.monotonic() > deadline:
+            raise SupplyError(f"the Docker daemon (process {pid}) runs and does not answer", fix=f"kill {pid}")
+        time.sleep(0.2)
+    if pid is None and PID_FILE.exists():
+        subprocess.run([*root, "rm", "-f", str(PID_FILE)], check=False)
+
+
+def _daemon() -> int | None:
+    """Process id of the daemon that the pid file tells of, if it lives."""
     try:
         pid = int(PID_FILE.read_text(encoding="ascii"))
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        return
-    try:
-        alive = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "dockerd"
-    except OSError:
-        alive = False
-    if not alive:
-        subprocess.run([*root, "rm", "-f", str(PID_FILE)], check=False)
+        return None
+    return pid if name == "dockerd" else None

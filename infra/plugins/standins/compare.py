@@ -51,13 +51,26 @@ def _same_lists(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
         return False
     if path not in kind.sets:
         return all(same(kind, path, one, other) for one, other in zip(new, old, strict=True))
-    left = list(old)
-    for one in new:
-        match = next((index for index, other in enumerate(left) if same(kind, path, one, other)), None)
-        if match is None:
-            return False
-        del left[match]
-    return True
+    return _matched([[index for index, other in enumerate(old) if same(kind, path, one, other)] for one in new])
+
+
+def _matched(choices: list[list[int]]) -> bool:
+    """Whether each may have one of its choices with none taken twice (augmenting paths, Kuhn 1955).
+
+    One that says little is the same as many; taking the first that fits could take the only one of another.
+    """
+    taken: dict[int, int] = {}
+
+    def place(one: int, tried: set[int]) -> bool:
+        for choice in choices[one]:
+            if choice not in tried:
+                tried.add(choice)
+                if choice not in taken or place(taken[choice], tried):
+                    taken[choice] = one
+                    return True
+        return False
+
+    return all(place(one, set()) for one in range(len(choices)))
 
 
 def _same_durations(new: Any, old: Any) -> bool:

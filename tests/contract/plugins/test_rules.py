@@ -143,6 +143,12 @@ def test_a_set_in_another_order_is_no_change(token: str, data: st.DataObject) ->
     assert diff(token, checked(token, values), checked(token, turned)).changes is False
 
 
+def test_a_part_that_says_little_does_not_take_the_place_of_another() -> None:
+    token = "docker:index/network:Network"
+    values, turned = ({"ipamConfigs": parts} for parts in ([{"gateway": "a"}, {}], [{}, {"gateway": "a"}]))
+    assert diff(token, checked(token, values), checked(token, turned)).changes is False
+
+
 @anything
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
