@@ -61,7 +61,14 @@ def select(name: str) -> automation.Stack:
     workspace = automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )
-    return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
+    try:
+        return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
+    except automation.CommandError as error:
+        if "incorrect passphrase" not in str(error):
+            raise
+        file = REPOSITORY / f"Pulumi.{name}.yaml"
+        fix = f"delete {file}, or set PRAXIS_HOME to the folder that it belongs to"
+        raise CommandError(f"{file.name} was written for a stack of another PRAXIS_HOME", fix=fix) from None
 
 
 def free_dead_locks(name: str) -> list[int]:
