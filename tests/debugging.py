@@ -25,7 +25,7 @@ _TRAEFIK = (
 )
 _LITELLM = (
     "import runtime.hooks.serve as s; quiet = s.environment;"
-    "s.environment = lambda: {**quiet(), 'LITELLM_LOG': 'DEBUG'}; s.main()"
+    "s.environment = lambda key: {**quiet(key), 'LITELLM_LOG': 'DEBUG'}; s.main()"
 )
 _CUSTODIAN = (
     "import logging, runpy; logging.basicConfig(level=logging.DEBUG);"

@@ -138,6 +138,7 @@ def _plugins() -> Iterable[tuple[str, Iterable[re.Pattern[str]], Callable[[re.Pa
 
 
 _PREFIXED = {
+    "Praxis": r"sk-praxis-[A-Za-z0-9_\-]{20}",
     "Anthropic": r"sk-ant-[a-z0-9]{3,12}-[A-Za-z0-9_\-]{20}",
     "OpenAI project": r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_\-]{20}",
     "OpenRouter": r"sk-or-v1-[0-9a-f]{64}",
@@ -162,7 +163,8 @@ _PREFIXED = {
     "age": r"AGE-SECRET-KEY-1[0-9A-Z]{58}",
     "Pulumi": r"pul-[a-f0-9]{40}",
 }
-"""Prefixes that the providers publish for secret scanners; only these providers issue what begins so."""
+"""Prefixes of our own virtual keys, and those that the providers publish for secret scanners; only they issue what
+begins so."""
 
 _GENERIC = re.compile(r"sk-[0-9A-Za-z]{20,}")
 _USERINFO = re.compile(r"://([^\s/:@\"'<>]{0,256}):([^\s/@\[\]\"'<>]{3,256})@[0-9A-Za-z\[\xff]")

@@ -74,6 +74,7 @@ TRUE: dict[GuardCategory, list[str]] = {
         f"sk-proj-{ALNUM[:40]}",
         f"sk-{ALNUM[:30]}",
         f"sk-ant-api03-{ALNUM[:60]}",
+        f"sk-praxis-{ALNUM[:20]}_-{ALNUM[:21]}",
         f"AIza{ALNUM[:35]}",
         f"npm_{ALNUM[:36]}",
         f"//registry.example/:_authToken=npm_{ALNUM[:36]}",

@@ -60,6 +60,7 @@ VALUES: dict[GuardCategory, st.SearchStrategy[str]] = {
         _token(36).map("ghp_{}".format),
         _token(16, string.ascii_uppercase + string.digits).map("AKIA{}".format),
         _token(40).map("sk-ant-api03-{}".format),
+        _token(43).map("sk-praxis-{}".format),
     ),
 }
 SAMPLES = {"078-05-1120", "111-11-1111", "222-22-2222", "333-33-3333", "444-44-4444", "555-55-5555"}
