@@ -22,6 +22,13 @@ Event = Callable[[EngineEvent], None]
 _DONE = {"create": "made", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
 
 
+class NotUpError(CommandError):
+    """No ``up`` has made the stack."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"stack '{name}' is not up", fix=f"./praxis up {name}")
+
+
 @dataclass
 class Progress:
     """Turns engine events into lines: one when a service's container starts to be made and one when it is ready."""
@@ -53,15 +60,30 @@ def label(urn: str) -> str:
 
 def select(name: str) -> automation.Stack:
     """The Pulumi stack of this name, made if it is not there."""
+    return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+
+
+def existing(name: str) -> automation.Stack:
+    """The Pulumi stack of this name, which an ``up`` has made.
+
+    Raises:
+        NotUpError: there is none.
+    """
+    try:
+        return automation.select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+    except automation.StackNotFoundError:
+        raise NotUpError(name) from None
+
+
+def _workspace(name: str) -> automation.LocalWorkspaceOptions:
     environment = pulumi_environment(name)
     for pid in free_dead_locks(name):
         say(f"freed the lock of run {pid}, which is gone")
     # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
     os.environ["PATH"] = environment["PATH"]
-    workspace = automation.LocalWorkspaceOptions(
+    return automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )
-    return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
 
 
 def free_dead_locks(name: str) -> list[int]:
