@@ -34,7 +34,11 @@ def litellm(stack: Stack, name: str) -> ServiceSpec:
             "litellm.yaml": yaml.safe_dump(_litellm(stack), sort_keys=False),
             "policies.json": stack.policies(name).model_dump_json(indent=1),
         },
-        env={"PRAXIS_MAX_REQUEST_MIB": str(stack.edge.max_request_mib)},
+        env={
+            "PRAXIS_MAX_REQUEST_MIB": str(stack.edge.max_request_mib),
+            # LiteLLM would go on for five minutes to the address that a model or the egress had before a restart.
+            "AIOHTTP_TTL_DNS_CACHE": "2",
+        },
         probe=http_probe(4000, "/health/readiness", start_period_s=240),
         tmp_mib=128,
         needs=("postgres", "redis", "collector", *(["model"] if len(remote) < len(stack.models) else [])),

@@ -129,6 +129,21 @@ class Observability(Model):
     store: Literal["auto", "mlflow", "langfuse"] = "auto"
 
 
+class IgnoredDrift(Model):
+    """Drift that is known and wanted. It is still listed, with its reason, but it is no finding."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^[a-z*?].*/.+$")]
+    """Resource and field, as ``./praxis drift`` names them, with ``*`` for anything: ``container/*/env.TZ``."""
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3)]
+    """Why it is wanted; shown with it."""
+
+
+class Drift(Model):
+    """What ``./praxis drift`` passes over."""
+
+    ignore: tuple[IgnoredDrift, ...] = ()
+
+
 class Stack(Model):
     """One gateway: everything that ``stacks/<name>.yaml`` may declare."""
 
@@ -139,6 +154,7 @@ class Stack(Model):
     edge: Edge = Edge()
     egress: Egress = Egress()
     observability: Observability = Observability()
+    drift: Drift = Drift()
     models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
     roles: Annotated[dict[Slug, Role], Field(min_length=1)]
     departments: Annotated[dict[Slug, Narrowing], Field(min_length=1)]

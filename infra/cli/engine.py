@@ -6,7 +6,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from infra.supply.engine import pulumi_environment
 Event = Callable[[EngineEvent], None]
 
 _DONE = {"create": "made", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
+
+
+class NotUpError(CommandError):
+    """No ``up`` has made the stack."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"stack '{name}' is not up", fix=f"./praxis up {name}")
 
 
 @dataclass
@@ -52,23 +60,50 @@ def label(urn: str) -> str:
 
 
 def select(name: str) -> automation.Stack:
-    """The Pulumi stack of this name, made if it is not there."""
-    environment = pulumi_environment(name)
-    for pid in free_dead_locks(name):
-        say(f"freed the lock of run {pid}, which is gone")
-    # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
-    os.environ["PATH"] = environment["PATH"]
-    workspace = automation.LocalWorkspaceOptions(
-        env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
-    )
+    """The Pulumi stack of this name, made if it is not there.
+
+    Raises:
+        CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
+    """
+    with _passphrase_of(name):
+        return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+
+
+def existing(name: str) -> automation.Stack:
+    """The Pulumi stack of this name, which an ``up`` has made.
+
+    Raises:
+        NotUpError: there is none.
+        CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
+    """
+    with _passphrase_of(name):
+        try:
+            return automation.select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+        except automation.StackNotFoundError:
+            raise NotUpError(name) from None
+
+
+@contextmanager
+def _passphrase_of(name: str) -> Iterator[None]:
     try:
-        return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=workspace)
+        yield
     except automation.CommandError as error:
         if "incorrect passphrase" not in str(error):
             raise
         file = REPOSITORY / f"Pulumi.{name}.yaml"
         fix = f"delete {file}, or set PRAXIS_HOME to the folder that it belongs to"
         raise CommandError(f"{file.name} was written for a stack of another PRAXIS_HOME", fix=fix) from None
+
+
+def _workspace(name: str) -> automation.LocalWorkspaceOptions:
+    environment = pulumi_environment(name)
+    for pid in free_dead_locks(name):
+        say(f"freed the lock of run {pid}, which is gone")
+    # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
+    os.environ["PATH"] = environment["PATH"]
+    return automation.LocalWorkspaceOptions(
+        env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
+    )
 
 
 def free_dead_locks(name: str) -> list[int]:

@@ -12,7 +12,7 @@ from pulumi import automation
 
 from components.blueprint import blueprint
 from config import Problem, SettingsError
-from infra.cli import look, trail
+from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
 from infra.cli.containers import mounted, running, statuses
 from infra.cli.engine import Progress, failure, select
@@ -24,23 +24,17 @@ from infra.supply.supplies import supply_for
 from runtime.store import Store
 
 
-def up(loaded: Loaded, *, as_json: bool) -> None:
-    """Supply, provision, and prove it with one real request as a person and one as an agent."""
+def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
+    """Supply, mend what has drifted, provision, and prove it with a real request as a person and as an agent."""
     steps = Steps()
     store = loaded.store()
     refuse_taken_ports(loaded)
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
     _write_authority(loaded, store)
     stack = select(loaded.name)
-    progress = Progress(steps)
+    mending = repair.begin(loaded, steps, yes=yes)
     steps(f"provisioning stack '{loaded.name}'")
-    try:
-        result = stack.up(on_event=progress, on_output=_ignore, color="never", show_secrets=False)
-    except automation.CommandError as error:
-        raise failure(error, progress) from None
-    changes = {str(getattr(key, "value", key)): count for key, count in (result.summary.resource_changes or {}).items()}
-    same = changes.pop("same", 0)
-    steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
+    repair.provision(stack, steps, mending)
     _drop_old_config(loaded)
     store.delivered(blueprint(loaded.stack, loaded.name).readers())
     _prove(loaded, store, steps, as_json=as_json)
@@ -160,10 +154,6 @@ def _drop_old_config(loaded: Loaded) -> None:
     for folder in loaded.folder.config.iterdir():
         if str(folder) not in in_use:
             shutil.rmtree(folder)
-
-
-def _counted(changes: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(changes.items()))
 
 
 def _ignore(_: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from infra.cli import audit, demo, lifecycle, look
+from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
 from infra.cli.loading import load
@@ -47,10 +48,10 @@ As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an
 
 
 @app.command()
-def up(stack: StackName, as_json: AsJson = False) -> None:
-    """Bring the stack up, or bring it in line with its file; ends with a real request and its trail."""
+def up(stack: StackName, as_json: AsJson = False, yes: Yes = False) -> None:
+    """Bring the stack up, or in line with its file; mends drift. Ends with a real request and its trail."""
     with reported():
-        lifecycle.up(load(stack), as_json=as_json)
+        lifecycle.up(load(stack), as_json=as_json, yes=yes)
 
 
 @app.command()
@@ -58,6 +59,17 @@ def preview(stack: StackName, as_json: AsJson = False) -> None:
     """Show what `up` would change. Touches nothing."""
     with reported():
         lifecycle.preview(load(stack), as_json=as_json)
+
+
+@app.command()
+def drift(
+    stack: StackName,
+    as_json: AsJson = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="One SARIF 2.1.0 document on stdout.")] = False,
+) -> None:
+    """Look at what runs and name every field that is not as declared. Exit code 7 if any, 3 if it could not look."""
+    with reported():
+        drift_command.drift(load(stack), as_json=as_json, as_sarif=as_sarif)
 
 
 @app.command()

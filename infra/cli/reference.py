@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from components.blueprint import blueprint
 from components.target import Capability
 from config import load_stack
 from config.stack import Stack
+from infra.cli.drift import schema
 from infra.cli.main import app
 from infra.paths import REPOSITORY, STACKS
 from infra.targets.docker import DockerTarget
@@ -29,6 +31,7 @@ def pages() -> dict[str, str]:
         "command-line.md": command_line(),
         "services.md": services(),
         "targets.md": targets(),
+        "drift.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 
 
@@ -93,7 +96,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is None or value == {} or isinstance(value, BaseModel):
+    if value is None or value in ({}, ()) or isinstance(value, BaseModel):
         return "-"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -109,7 +109,7 @@ class DockerTarget:
                 memory_mib=AGENT_MEMORY_MIB,
                 networks=(),
                 command=("runtime.agent",),
-                config_files={"delivery.json": _delivery(receivers)},
+                config_files={"delivery.json": delivery(receivers)},
                 tmp_mib=1,
             ),
             parent,
@@ -224,19 +224,17 @@ class DockerTarget:
         )
 
     def _write_config(self, spec: ServiceSpec) -> Path:
-        """Write the service's config files once; the folder's name is their digest, so they never change in place."""
-        content = json.dumps(dict(spec.config_files), sort_keys=True)
-        folder = self._settings.config / f"{spec.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+        """Write the service's config files; the folder's name is their digest, so what is there already stays.
+
+        What is not as its name says was changed by hand: it is written again, but not when this is only a preview.
+        """
+        folder = self._settings.config / f"{spec.name}-{config_digest(spec.config_files)}"
         if folder.exists():
+            if not pulumi.runtime.is_dry_run():
+                restore_config(folder, spec.config_files)
             return folder
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        for path, text in spec.config_files.items():
-            file = partial / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-            file.chmod(0o444)
-        for made in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
-            made.chmod(0o755)
+        _write_files(partial, spec.config_files)
         partial.rename(folder)
         return folder
 
@@ -251,7 +249,41 @@ def _bind(source: Path, target: str) -> docker.ContainerMountArgs:
     return docker.ContainerMountArgs(type="bind", source=str(source), target=target, read_only=True)
 
 
-def _delivery(receivers: Iterable[ServiceSpec]) -> str:
+def config_digest(files: Mapping[str, str]) -> str:
+    """What the name of a folder of config files says of its content."""
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def restore_config(folder: Path, files: Mapping[str, str]) -> bool:
+    """Make the folder hold exactly ``files`` again; whether there was anything to do.
+
+    In place, file by file: a container that mounts the folder goes on seeing it.
+    """
+    changed = False
+    for path in sorted(folder.rglob("*"), reverse=True):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.is_symlink() or files.get(name) != path.read_text(encoding="utf-8", errors="replace"):
+            path.unlink()
+            changed = True
+    missing = {name: text for name, text in files.items() if not (folder / name).is_file()}
+    _write_files(folder, missing)
+    return changed or bool(missing)
+
+
+def _write_files(folder: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o444)
+    for made in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        made.chmod(0o755)
+
+
+def delivery(receivers: Iterable[ServiceSpec]) -> str:
     """What the agent is to write where: templates only, no secret."""
     services = [
         {

@@ -14,7 +14,7 @@ from config import load_stack
 from config.stack import Stack
 from infra.custody import recipes
 from infra.paths import STACKS
-from infra.targets.docker import AGENT_MEMORY_MIB, _delivery
+from infra.targets.docker import AGENT_MEMORY_MIB, delivery
 from runtime.agent import receivers
 from runtime.contract import EGRESS_PLACEHOLDER
 
@@ -116,7 +116,7 @@ class TestEgress:
         assert optional == {"custodian": ("anthropic-api-key", "openai-api-key")}
 
     def test_the_agent_is_told_so(self, with_provider: Blueprint) -> None:
-        told = {each.name: each for each in receivers(_delivery(s for s in with_provider.services if s.secrets))}
+        told = {each.name: each for each in receivers(delivery(s for s in with_provider.services if s.secrets))}
         assert told["custodian"].optional == {"anthropic-api-key", "openai-api-key"}
         assert told["custodian"].optional < told["custodian"].files.keys()
         assert not told["litellm"].optional

@@ -1,0 +1,119 @@
+"""The part of ``up`` that runs the engine, and what is mended around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import typer
+from docker.errors import DockerException
+from pulumi import automation
+
+from infra.cli.console import CommandError, Steps
+from infra.cli.engine import NotUpError, Progress, failure
+from infra.cli.loading import Loaded
+from infra.drift import engine
+from infra.drift.looking import ground, look
+from infra.drift.mending import Mending, told, worth_mending
+from infra.drift.plan import Plan
+
+
+@dataclass(frozen=True)
+class Repair:
+    """``mending`` is ``None`` when there is nothing to mend: a first ``up``, or no drift."""
+
+    mending: Mending | None = None
+    plan: Plan = field(default_factory=Plan)
+    realm_unseen: bool = False
+    """Whether the realm could not be looked at, so that it is looked at when its server is back."""
+
+
+def begin(loaded: Loaded, steps: Steps, *, yes: bool) -> Repair:
+    """Look for drift, and mend what must be mended before the engine runs.
+
+    Raises:
+        CommandError: a foreign container is in the way and may not be removed; nothing was touched.
+    """
+    try:
+        on = ground(loaded)
+    except NotUpError:
+        return Repair()
+    report = look(on)
+    if not worth_mending(report):
+        return Repair()
+    told(report.findings, steps)
+    mending = Mending(on, steps, lambda question: yes or typer.confirm(question, default=False, err=True))
+    unseen = any(one.what == engine.WHAT for one in report.unseen)
+    with _mended():
+        return Repair(mending, mending.before(report), unseen)
+
+
+@contextmanager
+def _mended() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, DockerException) as error:
+        raise CommandError(f"the database cannot be mended: {error}") from None
+
+
+def provision(stack: automation.Stack, steps: Steps, repair: Repair) -> None:
+    """Run the engine, so often as the repair needs it.
+
+    Containers come first, and Keycloak's objects after them: the realm can be read only when its server is there.
+
+    Raises:
+        CommandError: the engine failed.
+    """
+    todo = repair.plan
+    progress = Progress(steps)
+    try:
+        if todo.read_again:
+            stack.refresh(target=list(todo.read_again), on_output=_ignore, color="never", show_secrets=False)
+        realm = todo.realm or repair.realm_unseen
+        if todo.replace:
+            _containers(stack, progress, steps, todo.replace, realm_follows=realm)
+        if realm or not todo.replace:
+            _run(stack, progress, steps, refresh=realm)
+    except automation.CommandError as error:
+        raise failure(error, progress) from None
+    if repair.mending is not None:
+        with _mended():
+            repair.mending.after()
+
+
+def _containers(
+    stack: automation.Stack, progress: Progress, steps: Steps, replace: tuple[str, ...], *, realm_follows: bool
+) -> None:
+    """Make containers again. Those that wait for the realm may fail, when what follows mends the realm."""
+    try:
+        _run(stack, progress, steps, replace=list(replace))
+    except automation.CommandError:
+        if not realm_follows:
+            raise
+        steps("not all containers are ready; going on with the realm, which they may need")
+        progress.errors.clear()
+
+
+def _run(
+    stack: automation.Stack,
+    progress: Progress,
+    steps: Steps,
+    *,
+    replace: list[str] | None = None,
+    refresh: bool = False,
+) -> None:
+    result = stack.up(
+        replace=replace, refresh=refresh, on_event=progress, on_output=_ignore, color="never", show_secrets=False
+    )
+    changes = {str(getattr(key, "value", key)): count for key, count in (result.summary.resource_changes or {}).items()}
+    same = changes.pop("same", 0)
+    steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
+
+
+def _counted(changes: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(changes.items()))
+
+
+def _ignore(_: str) -> None:
+    """The engine's own text: events say it better."""

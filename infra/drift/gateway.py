@@ -1,0 +1,243 @@
+"""The look at LiteLLM by its admin API: models, teams, and each subject's key with its limits and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import yaml
+
+from components.spec import ServiceSpec
+from config.stack import Stack
+from infra.drift.compare import differences, shown
+from infra.drift.findings import Finding, Kind, Seen, Unseen
+from infra.targets.docker import ADMIN_PATHS
+from runtime.contract import EffectivePolicy, resolve
+
+PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
+"""The custodian's words for a budget's period (runtime.custodian.litellm)."""
+NO_MODELS = "no-default-models"
+LIMITS = {
+    "limits.requests_per_minute": "rpm_limit",
+    "limits.tokens_per_minute": "tpm_limit",
+    "limits.concurrent_requests": "max_parallel_requests",
+}
+"""Field -> LiteLLM's own name."""
+FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
+UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
+"""What a team or a user never has of its own: budgets and limits are the keys'."""
+PARAMS = ("model", "api_base", "input_cost_per_token", "output_cost_per_token")
+WHERE = "LiteLLM: models, teams, users"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """What LiteLLM says of itself. ``keys`` holds no key: LiteLLM keeps their hashes alone."""
+
+    models: tuple[Mapping[str, Any], ...]
+    teams: tuple[Mapping[str, Any], ...]
+    users: tuple[Mapping[str, Any], ...]
+    keys: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares; looks at nothing. ``config``: the LiteLLM config file as it was delivered."""
+
+    name: str
+    stack: Stack
+    config: Mapping[str, Any]
+
+    def judged(self, live: Gateway) -> Iterator[Finding]:
+        """Findings of models, teams, users and keys. A subject that has not come yet has nothing in LiteLLM."""
+        yield from self._models(live.models)
+        for team in live.teams:
+            yield from self.team(team)
+        names = names_of(live)
+        for user in live.users:
+            yield from self.user(user, names)
+        for key in live.keys:
+            yield from self.key(key, names)
+
+    def team(self, team: Mapping[str, Any]) -> Iterator[Finding]:
+        """Findings of a department's team."""
+        resource = f"litellm/team/{team['team_id']}"
+        yield from self._unset(resource, team)
+        yield from self._blocked(resource, team)
+
+    def user(self, user: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
+        """Findings of a user, apart from its key's."""
+        yield from self._unset(f"litellm/user/{names[str(user['user_id'])]}", user, prefix="user.")
+
+    def _models(self, found: tuple[Mapping[str, Any], ...]) -> Iterator[Finding]:
+        declared = {one["model_name"]: one["litellm_params"] for one in self.config["model_list"]}
+        live = {one["model_name"]: one["litellm_params"] for one in found}
+        for name in sorted(declared.keys() | live.keys()):
+            resource = f"litellm/model/{name}"
+            if name not in live:
+                yield self._finding(resource, "state", Kind.MISSING, "served", "missing")
+            elif name not in declared:
+                yield self._finding(resource, "state", Kind.FOREIGN, None, f"serves {live[name].get('model')}")
+            else:
+                want, have = ({key: one[key] for key in PARAMS if key in one} for one in (declared[name], live[name]))
+                for path, was, is_now in differences(want, have):
+                    yield self._finding(resource, path, Kind.CHANGED, shown(was), shown(is_now))
+
+    def _unset(self, resource: str, live: Mapping[str, Any], prefix: str = "") -> Iterator[Finding]:
+        for path, key in UNSET.items():
+            if live.get(key) is not None:
+                yield self._finding(resource, prefix + path, Kind.CHANGED, None, _amount(path, live[key]))
+
+    def _blocked(self, resource: str, live: Mapping[str, Any]) -> Iterator[Finding]:
+        if live.get("blocked"):
+            yield self._finding(resource, "blocked", Kind.CHANGED, "false", "true")
+
+    def key(self, key: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
+        """Findings of a key: it is a subject's, with its effective policy, or it is foreign."""
+        owner, token = str(key.get("user_id") or ""), str(key["token"])[:12]
+        if not owner or key.get("key_alias") != owner:
+            whose = f"of {names.get(owner, owner)}" if owner else "of nobody"
+            live = f"a key that the custodian did not make, {whose}"
+            yield self._finding(f"litellm/key/{token}", "state", Kind.FOREIGN, None, live)
+            return
+        policy = self.policy(names.get(owner, ""))
+        if policy is None:
+            return  # a person of a federated directory: role and department are in the token alone
+        resource = f"litellm/user/{names[owner]}"
+        for path, was, is_now in differences(wanted(policy), held(key)):
+            yield self._finding(resource, path, Kind.CHANGED, _amount(path, was), _amount(path, is_now))
+        yield from self._blocked(resource, key)
+
+    def policy(self, subject: str) -> EffectivePolicy | None:
+        """The effective policy of a declared subject."""
+        found = self.stack.subjects().get(subject)
+        if found is None:
+            return None
+        policies = self.stack.policies(self.name)
+        return resolve(policies, role=found.role, department=found.department, subject=subject)
+
+    def _finding(self, resource: str, path: str, kind: Kind, declared: str | None, live: str | None) -> Finding:
+        repair = f"./praxis up {self.name}"
+        return Finding(resource=resource, path=path, kind=kind, declared=declared, live=live, repair=repair)
+
+
+def wanted(policy: EffectivePolicy) -> dict[str, Any]:
+    """What the custodian gives a subject's key, as fields."""
+    fields = {
+        "budget.usd": Decimal(policy.budget.usd),
+        "budget.period": PERIODS[policy.budget.period],
+        "models": sorted(policy.models) or [NO_MODELS],
+        "team": policy.department,
+        **{path: getattr(policy.limits, path.removeprefix("limits.")) for path in LIMITS},
+    }
+    return {path: value for path, value in fields.items() if value is not None}
+
+
+def held(key: Mapping[str, Any]) -> dict[str, Any]:
+    """What a key has, as fields."""
+    fields = {path: key.get(name) for path, name in {**FIELDS, **LIMITS}.items()}
+    if fields["budget.usd"] is not None:
+        fields["budget.usd"] = Decimal(str(fields["budget.usd"]))
+    fields["models"] = sorted(fields["models"] or [])
+    return {path: value for path, value in fields.items() if value is not None}
+
+
+def settings(policy: EffectivePolicy) -> dict[str, Any]:
+    """The same in LiteLLM's words: what a key is set to again."""
+    fields = wanted(policy)
+    names = {**FIELDS, **LIMITS}
+    body = {name: fields.get(path) for path, name in names.items()}
+    return {**body, "max_budget": float(policy.budget.usd)}
+
+
+def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The calls of LiteLLM's API, as (path, body), that make everything as declared but for the models."""
+    for team in live.teams:
+        if any(judge.team(team)):
+            yield "/team/update", {"team_id": team["team_id"], **dict.fromkeys(UNSET.values())}
+        if team.get("blocked"):
+            yield "/team/unblock", {"team_id": team["team_id"]}
+    names = names_of(live)
+    for user in live.users:
+        if any(judge.user(user, names)):
+            yield "/user/update", {"user_id": user["user_id"], **dict.fromkeys(UNSET.values())}
+    for key in live.keys:
+        if not any(judge.key(key, names)):
+            continue
+        policy = judge.policy(names.get(str(key.get("user_id")), ""))
+        if key.get("key_alias") != key.get("user_id") or policy is None:
+            yield "/key/delete", {"keys": [key["token"]]}
+            continue
+        if wanted(policy) != held(key):
+            yield "/key/update", {"key": key["token"], **settings(policy)}
+        if key.get("blocked"):
+            yield "/key/unblock", {"key": key["token"]}
+
+
+def names_of(live: Gateway) -> dict[str, str]:
+    """LiteLLM's id of each user -> the subject's name."""
+    return {str(user["user_id"]): str(user.get("user_alias") or user["user_id"]) for user in live.users}
+
+
+def _amount(path: str, value: Any) -> str | None:
+    if path.endswith("budget.usd") and value is not None:
+        return f"{Decimal(str(value)).normalize():f}"
+    return shown(value)
+
+
+def client(stack: Stack, master_key: str) -> httpx.Client:
+    """LiteLLM's admin API, by the edge's admin entry point on this machine's loopback."""
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{stack.edge.admin_port}{ADMIN_PATHS['litellm']}",
+        headers={"Authorization": f"Bearer {master_key}"},
+        timeout=30,
+        trust_env=False,
+    )
+
+
+def read(http: httpx.Client) -> Gateway:
+    """Ask for everything.
+
+    Raises:
+        httpx.HTTPError: it does not answer, or refuses.
+    """
+    return Gateway(
+        models=tuple(_get(http, "/model/info")["data"]),
+        teams=tuple(_get(http, "/team/list")),
+        users=tuple(_pages(http, "/user/list", "users", page_size=100)),
+        keys=tuple(_pages(http, "/key/list", "keys", size=100, return_full_object="true")),
+    )
+
+
+def _get(http: httpx.Client, path: str, **query: Any) -> Any:
+    answer = http.get(path, params=query)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def _pages(http: httpx.Client, path: str, field: str, **query: Any) -> Iterator[Mapping[str, Any]]:
+    page = 1
+    while True:
+        body = _get(http, path, page=page, **query)
+        yield from body[field]
+        if page >= int(body.get("total_pages") or 1):
+            return
+        page += 1
+
+
+def judge(name: str, stack: Stack, spec: ServiceSpec) -> Judge:
+    """The judge of what the stack file declares; ``spec`` is LiteLLM's."""
+    return Judge(name, stack, yaml.safe_load(spec.config_files["litellm.yaml"]))
+
+
+def look(stack: Stack, master_key: str, by: Judge) -> Seen:
+    """Models, teams, users and keys of the running LiteLLM."""
+    try:
+        with client(stack, master_key) as http:
+            found = read(http)
+    except (httpx.HTTPError, KeyError, ValueError) as error:
+        return Seen(unseen=(Unseen(what=WHERE, why=f"{type(error).__name__}: {error}"[:300]),))
+    return Seen(findings=tuple(by.judged(found)))
