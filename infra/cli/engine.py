@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
 
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
-from infra.cli.console import CommandError, Steps, say
+from infra.cli.console import CommandError, Exit, Steps, say
 from infra.paths import REPOSITORY, home
 from infra.supply.engine import pulumi_environment
 
@@ -104,6 +106,53 @@ def _workspace(name: str) -> automation.LocalWorkspaceOptions:
     return automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )
+
+
+def deployment(stack: automation.Stack) -> dict[str, Any]:
+    """What the state holds.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        return dict(stack.export_stack().deployment or {})
+    except automation.CommandError as error:
+        message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
+        raise CommandError(message, code=Exit.UNREACHABLE) from None
+
+
+def settle(stack: automation.Stack) -> list[str]:
+    """Take operations out of the state that a killed run has begun and not ended; returns what they were about.
+
+    Nothing is lost by it: whatever such a run has made carries its name and the stack's label, and is taken over by
+    the run that makes it again.
+
+    Raises:
+        CommandError: the state cannot be read.
+    """
+    begun = deployment(stack).get("pending_operations") or []
+    if begun:
+        with NamedTemporaryFile("w", suffix=".json") as file:
+            # Exported anew, because here secrets have to stay encrypted: the engine takes them in from a file alone.
+            state = json.loads(_pulumi(stack, "stack", "export"))
+            del state["deployment"]["pending_operations"]
+            json.dump(state, file)
+            file.flush()
+            _pulumi(stack, "stack", "import", "--file", file.name)
+    return [f"{one['type']} {label(one['resource']['urn'])}" for one in begun]
+
+
+def unprotect(stack: automation.Stack) -> None:
+    """Let everything be deleted."""
+    _pulumi(stack, "state", "unprotect", "--all", "--yes")
+
+
+def _pulumi(stack: automation.Stack, *arguments: str) -> str:
+    """Run a command of the engine's that the Automation API lacks; what it prints."""
+    space = stack.workspace
+    environment = {**space.env_vars, "PULUMI_HOME": space.pulumi_home or ""}
+    command = [*arguments, "--stack", stack.name]
+    return space.pulumi_command.run(command, cwd=space.work_dir, additional_env=environment).stdout
 
 
 def free_dead_locks(name: str) -> list[int]:

@@ -15,7 +15,7 @@ from config import Problem, SettingsError
 from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
 from infra.cli.containers import mounted, running, statuses
-from infra.cli.engine import Progress, failure, select
+from infra.cli.engine import Progress, failure, select, settle, unprotect
 from infra.cli.loading import Loaded
 from infra.paths import STACKS
 from infra.supply.engine import pulumi_environment
@@ -32,7 +32,7 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
     _write_authority(loaded, store)
     stack = select(loaded.name)
-    mending = repair.begin(loaded, steps, yes=yes)
+    mending = repair.begin(loaded, stack, steps, yes=yes)
     steps(f"provisioning stack '{loaded.name}'")
     repair.provision(stack, steps, mending)
     _drop_old_config(loaded)
@@ -64,13 +64,10 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
             raise CommandError("nothing was deleted", fix="--keep-data ends the stack and keeps its data")
     steps = Steps()
     stack, progress = select(loaded.name), Progress(steps)
+    settle(stack)
     try:
         if not keep_data:
-            stack.workspace.pulumi_command.run(
-                ["state", "unprotect", "--all", "--yes", "--stack", loaded.name],
-                cwd=stack.workspace.work_dir,
-                additional_env={**stack.workspace.env_vars, "PULUMI_HOME": stack.workspace.pulumi_home or ""},
-            )
+            unprotect(stack)
         stack.destroy(
             on_event=progress, on_output=_ignore, color="never", show_secrets=False, exclude_protected=keep_data
         )

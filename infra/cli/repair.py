@@ -11,7 +11,7 @@ from docker.errors import DockerException
 from pulumi import automation
 
 from infra.cli.console import CommandError, Steps
-from infra.cli.engine import NotUpError, Progress, failure
+from infra.cli.engine import NotUpError, Progress, failure, settle
 from infra.cli.loading import Loaded
 from infra.drift import engine
 from infra.drift.looking import ground, look
@@ -29,14 +29,16 @@ class Repair:
     """Whether the realm could not be looked at, so that it is looked at when its server is back."""
 
 
-def begin(loaded: Loaded, steps: Steps, *, yes: bool) -> Repair:
-    """Look for drift, and mend what must be mended before the engine runs.
+def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -> Repair:
+    """Settle what an interrupted run has left, look for drift, and mend what must be mended before the engine runs.
 
     Raises:
         CommandError: a foreign container is in the way and may not be removed; nothing was touched.
     """
+    for one in settle(stack):
+        steps(f"an interrupted run has begun, and it is begun anew: {one}")
     try:
-        on = ground(loaded)
+        on = ground(loaded, stack)
     except NotUpError:
         return Repair()
     report = look(on)

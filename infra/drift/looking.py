@@ -15,8 +15,7 @@ from pulumi import automation
 from components.blueprint import blueprint
 from components.data import DATABASES
 from components.spec import Blueprint
-from infra.cli.console import CommandError, Exit
-from infra.cli.engine import NotUpError, existing
+from infra.cli.engine import NotUpError, deployment, existing
 from infra.cli.loading import Loaded
 from infra.custody import public_names
 from infra.drift import containers, databases, delivered, engine, files, gateway
@@ -64,24 +63,19 @@ class Ground:
         return sorted(name for name in (applied.keys() | now.keys()) - {AGENT} if applied.get(name) != now.get(name))
 
 
-def ground(loaded: Loaded) -> Ground:
-    """Read the stack's state and secrets.
+def ground(loaded: Loaded, stack: automation.Stack | None = None) -> Ground:
+    """Read the stack's state and secrets. ``stack``: where it is selected already.
 
     Raises:
         NotUpError: no ``up`` has made the stack.
         CommandError: its state cannot be read.
     """
-    values = loaded.store().values()
-    stack = existing(loaded.name)
-    try:
-        deployment: Mapping[str, Any] = stack.export_stack().deployment or {}
-    except automation.CommandError as error:
-        message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
-        raise CommandError(message, code=Exit.UNREACHABLE) from None
-    declared = containers.declared_in(deployment)
+    selected = stack or existing(loaded.name)
+    held = deployment(selected)
+    declared = containers.declared_in(held)
     if not declared:
         raise NotUpError(loaded.name)
-    return Ground(loaded, stack, declared, values)
+    return Ground(loaded, selected, declared, loaded.store().values())
 
 
 def look(on: Ground) -> Report:

@@ -16,6 +16,7 @@ from infra.drift.findings import Finding, Report
 from infra.drift.looking import Ground, look_at_databases
 from infra.drift.plan import Plan, plan, statements
 from infra.supply import host
+from infra.targets.docker import AGENT
 
 HEALTHY_WITHIN_S = 300.0
 POLL_S = 0.5
@@ -42,16 +43,17 @@ class Mending:
         Raises:
             CommandError: an intruder may not be removed; nothing was touched.
         """
-        todo = plan(report.findings, self.name)
+        todo = plan(report.findings, self.name, (AGENT, *(spec.name for spec in self.on.plan.services)))
         client = host.connect()
         self._remove(client, todo.remove)
         failed = [service for service in todo.start if not self._start(client, service)]
         urns = {one.service: one.urn for one in self.on.declared}
-        if not {urns["postgres"], urns["secrets"]} & {*todo.replace}:
+        first = {urns.get("postgres"), urns.get("secrets")}
+        if None not in first and not first & {*todo.replace}:
             self._database(client)
-        replace = dict.fromkeys((*todo.replace, *(urns[service] for service in failed)))
         if any(one.resource.startswith("litellm/model/") for one in report.findings):
-            replace[urns["litellm"]] = None
+            failed.append("litellm")
+        replace = dict.fromkeys((*todo.replace, *(urns[service] for service in failed if service in urns)))
         return Plan(replace=tuple(replace), read_again=todo.read_again, realm=todo.realm)
 
     def after(self) -> None:

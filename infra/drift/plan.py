@@ -30,10 +30,15 @@ class Plan:
     """Databases whose role, password and database are made as at PostgreSQL's own start."""
 
 
-def plan(findings: Iterable[Finding], stack: str) -> Plan:
-    """The plan that mends these findings; what LiteLLM and PostgreSQL hold is mended by its own statements."""
+def plan(findings: Iterable[Finding], stack: str, services: Iterable[str] = ()) -> Plan:
+    """The plan that mends these findings; what LiteLLM and PostgreSQL hold is mended by its own statements.
+
+    A container under the stack's label and under the name of one of ``services``, which are declared, is what an
+    interrupted run has left: the engine takes its name when it makes the service.
+    """
     findings = tuple(findings)
-    remove = [name for one in findings if (name := _intruder(one, stack))]
+    begun = {f"praxis-{stack}-{service}" for service in services}
+    remove = [name for one in findings if (name := _intruder(one, stack)) and (one.urn or name not in begun)]
     replace = {one.urn: None for one in findings if one.urn and _needs_new_container(one)}
     idle = [one for one in findings if one.kind in (Kind.STOPPED, Kind.UNHEALTHY) and one.urn not in replace]
     # The agent delivers at its start, before the services that read what it delivers are made again.

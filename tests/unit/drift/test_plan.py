@@ -41,6 +41,12 @@ def test_intruders_go_by_their_names() -> None:
     assert plan(found, "t").replace == (CONTAINER,)
 
 
+def test_what_an_interrupted_run_has_made_is_no_intruder() -> None:
+    begun = finding("container/praxis-t-redis", "name", Kind.FOREIGN)
+    assert plan([begun], "t", ["redis"]).remove == ()
+    assert plan([begun], "t", ["edge"]).remove == ("praxis-t-redis",)
+
+
 def test_networks_are_read_again_and_the_realm_by_itself() -> None:
     found = plan([finding("network/front", "state", Kind.MISSING, NETWORK)], "t")
     assert (found.read_again, found.realm) == ((NETWORK,), False)
