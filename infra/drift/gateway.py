@@ -98,7 +98,7 @@ class Judge:
     def key(self, key: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
         """Findings of a key: it is a subject's, with its effective policy, or it is foreign."""
         owner, token = str(key.get("user_id") or ""), str(key["token"])[:12]
-        if not owner or key.get("key_alias") != owner:
+        if not of_custodian(key):
             whose = f"of {names.get(owner, owner)}" if owner else "of nobody"
             live = f"a key that the custodian did not make, {whose}"
             yield self._finding(f"litellm/key/{token}", "state", Kind.FOREIGN, None, live)
@@ -122,6 +122,12 @@ class Judge:
     def _finding(self, resource: str, path: str, kind: Kind, declared: str | None, live: str | None) -> Finding:
         repair = f"./praxis up {self.name}"
         return Finding(resource=resource, path=path, kind=kind, declared=declared, live=live, repair=repair)
+
+
+def of_custodian(key: Mapping[str, Any]) -> bool:
+    """Whether its alias is one that the custodian gives: the subject and how LiteLLM's hash of the key begins."""
+    owner, token = key.get("user_id"), str(key["token"])
+    return bool(owner) and key.get("key_alias") in (owner, f"{owner}.{token[:8]}")
 
 
 def wanted(policy: EffectivePolicy) -> dict[str, Any]:
@@ -168,7 +174,7 @@ def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]
         if not any(judge.key(key, names)):
             continue
         policy = judge.policy(names.get(str(key.get("user_id")), ""))
-        if key.get("key_alias") != key.get("user_id") or policy is None:
+        if not of_custodian(key) or policy is None:
             yield "/key/delete", {"keys": [key["token"]]}
             continue
         if wanted(policy) != held(key):

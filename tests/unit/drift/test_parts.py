@@ -93,7 +93,14 @@ def judge() -> gateway.Judge:
 
 def key(**changed: Any) -> dict[str, Any]:
     policy = {"max_budget": 50.0, "budget_duration": "30d", "models": ["smollm2"], "rpm_limit": 600}
-    return {"token": "t" * 64, "user_id": "u1", "key_alias": "u1", "team_id": "research", **policy, **changed}
+    return {
+        "token": "t" * 64,
+        "user_id": "u1",
+        "key_alias": f"u1.{'t' * 8}",
+        "team_id": "research",
+        **policy,
+        **changed,
+    }
 
 
 def live(*keys: dict[str, Any], user: dict[str, Any] | None = None) -> gateway.Gateway:
