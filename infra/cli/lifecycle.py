@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -96,10 +97,10 @@ def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None
     people, agents = list(loaded.stack.people)[:1], list(loaded.stack.agents)[:1]
     if loaded.stack.environment != "demo":
         people = []  # a person signs in with a browser there
-    trails = []
-    for subject in (*people, *agents):
-        steps(f"asking one question as '{subject}'")
-        trails.append(trail.walk(loaded.stack, store, subject))
+    subjects = [*people, *agents]
+    steps(f"asking one question each as {' and '.join(subjects)}")
+    with ThreadPoolExecutor() as pool:
+        trails = list(pool.map(lambda subject: trail.walk(loaded.stack, store, subject), subjects))
     services = statuses(loaded.name)
     if as_json:
         emit_json(

@@ -17,6 +17,7 @@ from runtime.store import Store
 
 QUESTION = "Say hello in one short sentence."
 TRACE_HEADER = "x-praxis-trace-id"
+READY_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +51,11 @@ def walk(stack: Stack, store: Store, subject: str) -> Trail:
         "max_tokens": 24,
         "messages": [{"role": "user", "content": QUESTION}],
     }
-    begin = time.monotonic()
-    with edge.client(stack) as http:
-        try:
-            answer = http.post(
-                "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {credential.token}"}
-            )
-        except httpx.HTTPError as error:
-            raise CommandError(f"the request as '{subject}' got no answer: {error}") from None
-        seconds = time.monotonic() - begin
-        trace = answer.headers.get(TRACE_HEADER, "")
-        if answer.status_code != httpx.codes.OK:
-            said = f"HTTP {answer.status_code} {answer.text[:300]}"
-            raise CommandError(f"the request as '{subject}' was refused: {said} (trace {trace or '-'})")
+    answer, seconds = _answered(stack, subject, body, credential.token)
+    trace = answer.headers.get(TRACE_HEADER, "")
+    if answer.status_code != httpx.codes.OK:
+        said = f"HTTP {answer.status_code} {answer.text[:300]}"
+        raise CommandError(f"the request as '{subject}' was refused: {said} (trace {trace or '-'})")
     record = read_record(stack, store, trace)
     return Trail(
         subject=str(record["name"]),
@@ -79,6 +72,21 @@ def walk(stack: Stack, store: Store, subject: str) -> Trail:
         seconds=round(seconds, 2),
         demo=bool(record.get("demo")),
     )
+
+
+def _answered(stack: Stack, subject: str, body: dict[str, Any], token: str) -> tuple[httpx.Response, float]:
+    """The answer and how long it took (s). A gateway that is getting ready (503) is asked again, for a while."""
+    until = time.monotonic() + READY_WITHIN_S
+    with edge.client(stack) as http:
+        while True:
+            begin = time.monotonic()
+            try:
+                answer = http.post("/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {token}"})
+            except httpx.HTTPError as error:
+                raise CommandError(f"the request as '{subject}' got no answer: {error}") from None
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                return answer, time.monotonic() - begin
+            time.sleep(0.5)
 
 
 def trace_url(stack: Stack, trace: str) -> str:
