@@ -98,7 +98,8 @@ def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None
     if loaded.stack.environment != "demo":
         people = []  # a person signs in with a browser there
     subjects = [*people, *agents]
-    steps(f"asking one question each as {' and '.join(subjects)}")
+    if subjects:
+        steps(f"asking one question each as {' and '.join(subjects)}")
     with ThreadPoolExecutor() as pool:
         trails = list(pool.map(lambda subject: trail.walk(loaded.stack, store, subject), subjects))
     services = statuses(loaded.name)
