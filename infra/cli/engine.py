@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -17,7 +15,8 @@ from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
 from infra.cli.console import CommandError, Exit, Steps, say
-from infra.paths import REPOSITORY, home
+from infra.cli.interrupted import RUN, free_locks
+from infra.paths import REPOSITORY
 from infra.supply.engine import pulumi_environment
 
 Event = Callable[[EngineEvent], None]
@@ -98,9 +97,8 @@ def _passphrase_of(name: str) -> Iterator[None]:
 
 
 def _workspace(name: str) -> automation.LocalWorkspaceOptions:
-    environment = pulumi_environment(name)
-    for pid in free_dead_locks(name):
-        say(f"freed the lock of run {pid}, which is gone")
+    environment = pulumi_environment(name) | {RUN: str(os.getpid())}
+    free_locks(name, say)
     # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
     os.environ["PATH"] = environment["PATH"]
     return automation.LocalWorkspaceOptions(
@@ -153,20 +151,6 @@ def _pulumi(stack: automation.Stack, *arguments: str) -> str:
     environment = {**space.env_vars, "PULUMI_HOME": space.pulumi_home or ""}
     command = [*arguments, "--stack", stack.name]
     return space.pulumi_command.run(command, cwd=space.work_dir, additional_env=environment).stdout
-
-
-def free_dead_locks(name: str) -> list[int]:
-    """Delete the locks that killed runs on this machine have left on the stack; returns their process ids.
-
-    The engine writes who holds a lock (process id and host) into it. A lock of a run that lives is left alone.
-    """
-    freed = []
-    for file in (home() / "state" / ".pulumi" / "locks").rglob(f"{name}/*.json"):
-        holder = json.loads(file.read_text(encoding="utf-8"))
-        if holder.get("hostname") == socket.gethostname() and not Path(f"/proc/{holder['pid']}").exists():
-            file.unlink(missing_ok=True)
-            freed.append(int(holder["pid"]))
-    return freed
 
 
 def failure(error: automation.CommandError, progress: Progress) -> CommandError:

@@ -1,0 +1,138 @@
+"""``up`` and ``down`` ended at any moment: the next run comes to the declared state, and nothing else is left.
+
+A stack of its own is made, killed and made again. ``PRAXIS_INTERRUPTIONS`` says at how many moments (each about two
+minutes); they are spread over the time that a whole ``up`` takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+
+from infra.cli.interrupted import RUN
+from infra.paths import REPOSITORY
+
+NAME = "cut"
+PORTS = {"http_port": 28080, "https_port": 28443, "admin_port": 28090}
+MOMENTS = int(os.environ.get("PRAXIS_INTERRUPTIONS", "2"))
+WHOLE_S = float(os.environ.get("PRAXIS_INTERRUPTIONS_WITHIN_S", "80"))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The stack that is interrupted."""
+
+    environment: dict[str, str]
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(REPOSITORY / "praxis"), *arguments],
+            env=self.environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def whole(self, *arguments: str) -> str:
+        running = self.begin(*arguments)
+        said, _ = running.communicate(timeout=600)
+        assert running.returncode == 0, said
+        return said
+
+    def interrupted(self, number: signal.Signals, after_s: float, *arguments: str) -> int | None:
+        """The exit code; None when it had ended before. SIGKILL meets the command alone, SIGINT all that it started,
+        as at a terminal."""
+        running = self.begin(*arguments)
+        try:
+            running.wait(after_s)
+        except subprocess.TimeoutExpired:
+            if number is signal.SIGKILL:
+                running.kill()
+            else:
+                os.killpg(running.pid, number)
+            running.communicate(timeout=120)
+            return running.returncode
+        return None
+
+    def in_order(self) -> None:
+        """Everything runs as declared, nothing runs twice, nothing is left of the run that was killed."""
+        status = json.loads(self.whole("status", NAME, "--json"))
+        assert all(service["ready"] for service in status["services"])
+        assert {f"praxis-{NAME}-{service['service']}" for service in status["services"]} == names()
+        assert json.loads(self.whole("drift", NAME, "--json"))["findings"] == []
+        assert engines() == []
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut]:
+    stacks: Path = tmp_path_factory.mktemp("cut")
+    raw = yaml.safe_load((REPOSITORY / "stacks/laptop.yaml").read_text())
+    raw["edge"] |= PORTS
+    (stacks / f"{NAME}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    running = Cut({**os.environ, "PRAXIS_STACKS": str(stacks)})
+    running.whole("down", NAME, "--yes")
+    yield running
+    running.whole("down", NAME, "--yes")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_a_first_up_killed(cut: Cut, moment: int) -> None:
+    after_s = 2 + (WHOLE_S - 2) * (moment + random.random()) / MOMENTS  # noqa: S311 - a moment, no secret
+    code = cut.interrupted(signal.SIGKILL, after_s, "up", NAME)
+    assert code in (None, -signal.SIGKILL)
+    said = cut.whole("up", NAME)
+    assert "the gateway answers" in said, f"killed after {after_s:.1f} s"
+    cut.in_order()
+    cut.whole("down", NAME, "--yes")
+    assert names() == set()
+
+
+@pytest.mark.timeout(900)
+def test_an_up_interrupted_at_the_terminal_and_a_down_killed(cut: Cut) -> None:
+    begun = time.monotonic()
+    assert cut.interrupted(signal.SIGINT, 30, "up", NAME) != 0
+    assert time.monotonic() - begun < 90, "it ends soon"
+    assert engines() == []
+    cut.whole("up", NAME)
+    cut.in_order()
+    cut.interrupted(signal.SIGKILL, 6, "down", NAME, "--yes")
+    cut.whole("up", NAME)
+    cut.in_order()
+
+
+def names() -> set[str]:
+    found = docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"})
+    return {str(container.name) for container in found}
+
+
+def engines() -> list[int]:
+    """Processes that work for this stack's commands still. They may take a moment to end."""
+    until = time.monotonic() + 5
+    while found := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _ours(pid)]:
+        if time.monotonic() > until:
+            return found
+        time.sleep(0.2)
+    return []
+
+
+def _ours(pid: int) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"{RUN}=".encode() in environment and f"/stacks/{NAME}/passphrase".encode() in environment
