@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -32,6 +33,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 ApiBase = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")]
 """A URL without credentials, query or fragment."""
+StateBackend = Annotated[str, StringConstraints(pattern=r"^(s3|azblob|postgres)://[^\s/?]+[^\s]*$")]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}$")]
 
 
@@ -129,6 +131,21 @@ class Observability(Model):
     store: Literal["auto", "mlflow", "langfuse"] = "auto"
 
 
+class State(Model):
+    """Where Pulumi keeps what it knows of the stack; what is secret in it is encrypted."""
+
+    backend: StateBackend | None = None
+    """``s3://bucket/folder?region=…``, ``azblob://container/folder`` or ``postgres://user@host/database``; a folder of
+    the operator's machine unless given. Credentials come as that service's own tools find them, never from here."""
+
+    @model_validator(mode="after")
+    def _no_password(self) -> State:
+        url = urlsplit(self.backend or "")
+        if url.password is not None or "password" in dict(parse_qsl(url.query)):
+            raise ValueError("backend holds a password: give it by PGPASSWORD or ~/.pgpass")
+        return self
+
+
 class IgnoredDrift(Model):
     """Drift that is known and wanted. It is still listed, with its reason, but it is no finding."""
 
@@ -155,6 +172,7 @@ class Stack(Model):
     egress: Egress = Egress()
     observability: Observability = Observability()
     drift: Drift = Drift()
+    state: State = State()
     models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
     roles: Annotated[dict[Slug, Role], Field(min_length=1)]
     departments: Annotated[dict[Slug, Narrowing], Field(min_length=1)]

@@ -18,8 +18,7 @@ import httpx
 from docker.models.containers import Container
 
 from components.observability import EXPERIMENT_ID
-from infra.cli.engine import select
-from infra.paths import home
+from infra.paths import REPOSITORY, home
 from infra.supply.engine import pulumi_environment
 from runtime.redaction import Patterns
 from tests.proof import NAME, PORTS, USER_TOKEN, Proof
@@ -106,7 +105,7 @@ def pulumi_state(proof: Proof, values: Mapping[str, str]) -> Found:
         done = subprocess.run(
             ["pulumi", *arguments, "--stack", NAME],
             env={**proof.environment, **pulumi_environment(NAME)},
-            cwd=select(NAME).workspace.work_dir,
+            cwd=REPOSITORY,
             capture_output=True,
             check=True,
         )

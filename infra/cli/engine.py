@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from pulumi.automation.events import EngineEvent
 
 from infra.cli.console import CommandError, Exit, Steps, say
 from infra.cli.interrupted import RUN, free_locks
+from infra.cli.loading import Loaded
 from infra.paths import REPOSITORY
-from infra.supply.engine import pulumi_environment
+from infra.supply.engine import pulumi_environment, state_file
 
 Event = Callable[[EngineEvent], None]
 
+MOVING = "docs/how-to/keep-state-elsewhere.md"
 _DONE = {"create": "made", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
 
 
@@ -60,28 +63,28 @@ def label(urn: str) -> str:
     return f"{kind.split('$')[-1].split(':')[-1].lower()} {name}"
 
 
-def select(name: str) -> automation.Stack:
+def select(loaded: Loaded) -> automation.Stack:
     """The Pulumi stack of this name, made if it is not there.
 
     Raises:
         CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
     """
-    with _passphrase_of(name):
-        return automation.create_or_select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+    with _passphrase_of(loaded.name):
+        return automation.create_or_select_stack(loaded.name, work_dir=str(REPOSITORY), opts=_workspace(loaded))
 
 
-def existing(name: str) -> automation.Stack:
+def existing(loaded: Loaded) -> automation.Stack:
     """The Pulumi stack of this name, which an ``up`` has made.
 
     Raises:
         NotUpError: there is none.
         CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
     """
-    with _passphrase_of(name):
+    with _passphrase_of(loaded.name):
         try:
-            return automation.select_stack(name, work_dir=str(REPOSITORY), opts=_workspace(name))
+            return automation.select_stack(loaded.name, work_dir=str(REPOSITORY), opts=_workspace(loaded))
         except automation.StackNotFoundError:
-            raise NotUpError(name) from None
+            raise NotUpError(loaded.name) from None
 
 
 @contextmanager
@@ -96,9 +99,14 @@ def _passphrase_of(name: str) -> Iterator[None]:
         raise CommandError(f"{file.name} was written for a stack of another PRAXIS_HOME", fix=fix) from None
 
 
-def _workspace(name: str) -> automation.LocalWorkspaceOptions:
-    environment = pulumi_environment(name) | {RUN: str(os.getpid())}
-    free_locks(name, say)
+def _workspace(loaded: Loaded) -> automation.LocalWorkspaceOptions:
+    backend = loaded.stack.state.backend
+    environment = pulumi_environment(loaded.name, backend) | {RUN: str(os.getpid())}
+    kept = state_file(loaded.name)
+    if backend and kept.is_file():
+        fix = f"move it there, or take state.backend out of the stack file: {MOVING}"
+        raise CommandError(f"the state of stack '{loaded.name}' is still in {kept}, not in {backend}", fix=fix)
+    free_locks(loaded.name, say)
     # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
     os.environ["PATH"] = environment["PATH"]
     return automation.LocalWorkspaceOptions(
@@ -157,5 +165,7 @@ def failure(error: automation.CommandError, progress: Progress) -> CommandError:
     """The engine's failure as one message: what it said of the resources, or its own last words."""
     text = "\n".join(dict.fromkeys(progress.errors)) or str(error).strip()
     if "currently locked" in str(error):
-        return CommandError("the stack is locked by another run", fix="wait for it, or: pulumi cancel --yes")
+        held = re.search(r"created by (\S+ \(pid \d+\)[^\n]*)", str(error))
+        whose = f" ({held[1].strip()})" if held else ""
+        return CommandError(f"the stack is locked by another run{whose}", fix="wait for it, or: pulumi cancel --yes")
     return CommandError(text, fix="mend the cause and run the same command again; what is done is not done twice")

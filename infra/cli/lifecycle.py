@@ -32,7 +32,7 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     refuse_taken_ports(loaded)
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
     _write_authority(loaded, store)
-    stack = select(loaded.name)
+    stack = select(loaded)
     mending = repair.begin(loaded, stack, steps, yes=yes)
     steps(f"provisioning stack '{loaded.name}'")
     repair.provision(stack, steps, mending)
@@ -47,7 +47,7 @@ def preview(loaded: Loaded, *, as_json: bool) -> None:
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(Steps())
     progress = Progress(Steps())
     try:
-        result = select(loaded.name).preview(on_event=progress, on_output=_ignore, color="never")
+        result = select(loaded).preview(on_event=progress, on_output=_ignore, color="never")
     except automation.CommandError as error:
         raise failure(error, progress) from None
     changes = {str(getattr(key, "value", key)): count for key, count in result.change_summary.items()}
@@ -64,7 +64,7 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
         if not typer.confirm(question, default=False, err=True):
             raise CommandError("nothing was deleted", fix="--keep-data ends the stack and keeps its data")
     steps = Steps()
-    stack, progress = select(loaded.name), Progress(steps)
+    stack, progress = select(loaded), Progress(steps)
     settle(stack)
     try:
         if not keep_data:
@@ -89,8 +89,9 @@ def rendered(loaded: Loaded) -> dict[str, Any]:
 def exports(loaded: Loaded) -> list[str]:
     """``export NAME=value`` lines for plain Pulumi; the stack is made if it is not there yet."""
     loaded.store()
-    select(loaded.name)
-    return [f"export {key}={shlex.quote(value)}" for key, value in sorted(pulumi_environment(loaded.name).items())]
+    select(loaded)
+    environment = pulumi_environment(loaded.name, loaded.stack.state.backend)
+    return [f"export {key}={shlex.quote(value)}" for key, value in sorted(environment.items())]
 
 
 def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None:

@@ -157,7 +157,7 @@ def _keycloak(rotation: Rotation, names: tuple[str, ...]) -> None:
 
 def _declared(rotation: Rotation, resources: list[str]) -> None:
     """Bring these resources, and Pulumi's state of them, in line with the store. Nothing else is touched."""
-    stack, progress = select(rotation.name), Progress(rotation.steps)
+    stack, progress = select(rotation.loaded), Progress(rotation.steps)
     known = [resource["urn"] for resource in (stack.export_stack().deployment or {}).get("resources", [])]
     targets = [urn for urn in known if urn.rpartition("::")[2] in resources]
     if len(targets) != len(resources):

@@ -69,7 +69,7 @@ def ground(loaded: Loaded, stack: automation.Stack | None = None) -> Ground:
         NotUpError: no ``up`` has made the stack.
         CommandError: its state cannot be read.
     """
-    selected = stack or existing(loaded.name)
+    selected = stack or existing(loaded)
     held = deployment(selected)
     declared = containers.declared_in(held)
     if not declared:

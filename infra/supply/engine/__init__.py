@@ -44,8 +44,10 @@ def engine_present() -> bool:
     return ENGINE.path().is_file() and ENGINE.path().with_name(HOST).is_file()
 
 
-def pulumi_environment(stack: str) -> dict[str, str]:
+def pulumi_environment(stack: str, backend: str | None = None) -> dict[str, str]:
     """The variables for plain ``pulumi`` on ``stack``: which engine, which state, and where the passphrase is.
+
+    ``backend``: the URL of where the state is kept; a folder of this machine unless given.
 
     Makes the passphrase file (mode 0600) and the state's folder if they are not there. Needs no engine to be built.
     """
@@ -57,13 +59,18 @@ def pulumi_environment(stack: str) -> dict[str, str]:
     return {
         "PATH": f"{ENGINE.path().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PULUMI_HOME": str(pulumi_home()),
-        "PULUMI_BACKEND_URL": f"file://{state}",
+        "PULUMI_BACKEND_URL": backend or f"file://{state}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PRAXIS_PYTHON": sys.executable,
         "PRAXIS_LANGUAGE_HOST": str(Path(__file__).with_name("host.py")),
     }
+
+
+def state_file(stack: str) -> Path:
+    """Where the engine keeps the state of ``stack`` on this machine."""
+    return home() / "state" / ".pulumi" / "stacks" / "praxis" / f"{stack}.json"
 
 
 def pulumi_home() -> Path:
