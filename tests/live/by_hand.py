@@ -127,7 +127,7 @@ def litellm(proof: Proof) -> None:
         keys: list[dict[str, Any]] = http.get(
             "/key/list", params={"size": 100, "return_full_object": "true", "user_id": alice}
         ).json()["keys"]
-        token = next(key["token"] for key in keys if key["key_alias"] == alice)
+        token = next(key["token"] for key in keys if key["key_alias"].startswith(f"{alice}."))
         _done(http.post("/key/update", json={"key": token, "max_budget": 75, "rpm_limit": 9000}))
         _done(http.post("/user/update", json={"user_id": alice, "max_budget": 1000}))
         _done(http.post("/team/update", json={"team_id": "research", "max_budget": 1000}))
