@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ from infra.drift.plan import Plan
 class Repair:
     """``mending`` is ``None`` when there is nothing to mend: a first ``up``, or no drift."""
 
+    needless: bool = False
+    """Whether there is neither drift nor a change for the engine."""
     mending: Mending | None = None
     plan: Plan = field(default_factory=Plan)
     realm_unseen: bool = False
@@ -41,14 +44,25 @@ def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -
         on = ground(loaded, stack)
     except NotUpError:
         return Repair()
-    report = look(on)
+    with ThreadPoolExecutor(1) as pool:
+        same = pool.submit(unchanged, stack)
+        report = look(on)
     if not worth_mending(report):
-        return Repair()
+        return Repair(needless=same.result())
     told(report.findings, steps)
     mending = Mending(on, steps, lambda question: yes or typer.confirm(question, default=False, err=True))
     unseen = any(one.what == engine.WHAT for one in report.unseen)
     with _mended():
-        return Repair(mending, mending.before(report), unseen)
+        return Repair(mending=mending, plan=mending.before(report), realm_unseen=unseen)
+
+
+def unchanged(stack: automation.Stack) -> bool:
+    """Whether the engine has nothing to do. Asked while drift is looked for, which takes as long."""
+    try:
+        summary = stack.preview(on_output=_ignore, color="never").change_summary
+    except automation.CommandError:
+        return False  # the run itself says why
+    return {str(getattr(key, "value", key)) for key in summary} <= {"same"}
 
 
 @contextmanager
@@ -67,6 +81,10 @@ def provision(stack: automation.Stack, steps: Steps, repair: Repair) -> None:
     Raises:
         CommandError: the engine failed.
     """
+    if repair.needless:
+        steps("nothing to change")
+        return
+    steps(f"provisioning stack '{stack.name}'")
     todo = repair.plan
     progress = Progress(steps)
     try:
