@@ -6,10 +6,14 @@ from dataclasses import asdict
 from enum import StrEnum
 
 from components.identity import public_url
+from config.explain import explain as explained
+from config.stack import listed
+from config.yaml import parse
 from infra.cli import edge
 from infra.cli.console import CommandError, Exit, emit_json, say, table
 from infra.cli.containers import ServiceStatus, statuses
 from infra.cli.loading import Loaded
+from infra.paths import STACKS
 from infra.supply import cache as builds
 from infra.supply.checks import run_checks
 
@@ -46,6 +50,34 @@ def status(loaded: Loaded, *, as_json: bool) -> None:
     waiting = [service.service for service in services if not service.ready]
     if waiting:
         raise CommandError(f"not ready: {', '.join(waiting)}", fix=f"./praxis up {loaded.name}")
+
+
+def explain(loaded: Loaded, subject: str, *, as_json: bool) -> None:
+    """The effective policy of a subject, with the line of the stack file that each value comes from.
+
+    Raises:
+        CommandError: no such subject is declared.
+    """
+    declared = loaded.stack.subjects()
+    if subject not in declared:
+        raise CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {listed(declared)}", code=Exit.USAGE)
+    file = STACKS / f"{loaded.name}.yaml"
+    values = list(explained(loaded.stack, parse(file.read_text(encoding="utf-8"), file), subject))
+    of = declared[subject]
+    if as_json:
+        emit_json(
+            {
+                "subject": subject,
+                "kind": "person" if subject in loaded.stack.people else "agent",
+                "role": of.role,
+                "department": of.department,
+                "file": str(file),
+                "policy": [asdict(value) for value in values],
+            }
+        )
+        return
+    rows = [[one.field, one.value, one.key or "default", str(one.line or "")] for one in values]
+    table(f"{subject}: {of.role} in {of.department}", ["field", "value", "set by", "line"], rows)
 
 
 def show(loaded: Loaded, services: list[ServiceStatus]) -> None:

@@ -113,6 +113,13 @@ def env(stack: StackName) -> None:
 
 
 @app.command()
+def explain(stack: StackName, subject: As, as_json: AsJson = False) -> None:
+    """What SUBJECT may do, and the line of the stack file that each value comes from. Asks no machine."""
+    with reported():
+        look.explain(load(stack), subject, as_json=as_json)
+
+
+@app.command()
 def token(
     stack: StackName,
     subject: As,

@@ -1,0 +1,89 @@
+"""The line that each value comes from is the line that changes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.explain import FIELDS, Explained, explain
+from config.load import check
+from config.yaml import parse
+from infra.paths import STACKS
+from runtime.contract import resolve
+
+FILE = STACKS / "laptop.yaml"
+TEXT = FILE.read_text()
+
+
+def explained(text: str, subject: str) -> dict[str, Explained]:
+    document = parse(text, FILE)
+    return {one.field: one for one in explain(check(document, FILE), document, subject)}
+
+
+def line_of(text: str) -> int:
+    return next(number for number, line in enumerate(TEXT.splitlines(), 1) if text in line)
+
+
+def test_a_person_with_nothing_of_its_own() -> None:
+    found = explained(TEXT, "bob")
+    assert found["budget"] == Explained(
+        field="budget", value="20 USD per month", key="roles.analyst.budget", line=line_of("usd: 20")
+    )
+    assert found["guards.phone"] == Explained(
+        field="guards.phone", value="mask", key="departments.finance.guards.phone", line=line_of("phone: mask")
+    )
+    assert found["limits.tokens_per_minute"] == Explained(
+        field="limits.tokens_per_minute", value="no limit", key=None, line=None
+    )
+    assert found["guards.credential"].key == "roles.analyst.guards.credential"
+
+
+def test_an_agent_that_is_narrower_than_its_role() -> None:
+    found = explained(TEXT, "nightly-report")
+    assert (found["budget"].key, found["budget"].value) == ("agents.nightly-report.budget", "0.5 USD per day")
+    assert found["limits.requests_per_minute"].line == line_of("requests_per_minute: 60}")
+    assert found["models"].key == "roles.analyst.models"
+
+
+def test_nobody_of_that_name() -> None:
+    with pytest.raises(KeyError):
+        explained(TEXT, "mallory")
+
+
+ACTIONS = st.sampled_from(["allow", "mask", "block"])
+NARROWING = st.fixed_dictionaries(
+    {}, optional={"limits": st.fixed_dictionaries({"requests_per_minute": st.integers(1, 300)}),
+                  "budget": st.fixed_dictionaries({"usd": st.integers(0, 20)})}
+)  # fmt: skip
+
+
+@given(department=NARROWING, person=NARROWING)
+def test_the_named_key_has_the_value_and_it_is_the_effective_one(
+    department: dict[str, Any], person: dict[str, Any]
+) -> None:
+    raw = yaml.safe_load(TEXT)
+    raw["departments"]["finance"] = department
+    raw["people"]["bob"] |= person
+    text = yaml.safe_dump(raw, sort_keys=False)
+    document = parse(text, Path("t.yaml"))
+    stack = check(document, Path("t.yaml"))
+    policy = resolve(stack.policies("t"), role="analyst", department="finance", subject="bob")
+    found = {one.field: one for one in explain(stack, document, "bob")}
+    assert list(found) == [field for field, _ in FIELDS]
+    assert found["limits.requests_per_minute"].value == str(policy.limits.requests_per_minute)
+    assert found["budget"].value == f"{policy.budget.usd} USD per {policy.budget.period}"
+    for field in ("limits.requests_per_minute", "budget"):
+        key, line = found[field].key, found[field].line
+        assert key is not None
+        assert line is not None
+        at: Any = raw
+        for part in key.split("."):
+            at = at[part]
+        value = f"{at['usd']} USD per {at.get('period', 'month')}" if field == "budget" else str(at)
+        assert value == found[field].value
+        assert key.rpartition(".")[2] in text.splitlines()[line - 1]
