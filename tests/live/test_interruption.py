@@ -45,6 +45,7 @@ class Cut:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it would be ignored
         )
 
     def whole(self, *arguments: str) -> str:
