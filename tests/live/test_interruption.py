@@ -37,7 +37,8 @@ class Cut:
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(REPOSITORY / "praxis"), *arguments],
+            # What is started in the background ignores SIGINT, and so would its children.
+            ["env", "--default-signal=INT", str(REPOSITORY / "praxis"), *arguments],
             env=self.environment,
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
@@ -45,7 +46,6 @@ class Cut:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background it would be ignored
         )
 
     def whole(self, *arguments: str) -> str:
