@@ -43,16 +43,16 @@ class Cut:
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def whole(self, *arguments: str) -> str:
+    def whole(self, *arguments: str) -> tuple[str, str]:
         running = self.begin(*arguments)
-        said, _ = running.communicate(timeout=600)
-        assert running.returncode == 0, said
-        return said
+        out, said = running.communicate(timeout=600)
+        assert running.returncode == 0, out + said
+        return out, said
 
     def interrupted(self, number: signal.Signals, after_s: float, *arguments: str) -> int | None:
         """The exit code; None when it had ended before. SIGKILL meets the command alone, SIGINT all that it started,
@@ -71,10 +71,10 @@ class Cut:
 
     def in_order(self) -> None:
         """Everything runs as declared, nothing runs twice, nothing is left of the run that was killed."""
-        status = json.loads(self.whole("status", NAME, "--json"))
+        status = json.loads(self.whole("status", NAME, "--json")[0])
         assert all(service["ready"] for service in status["services"])
         assert {f"praxis-{NAME}-{service['service']}" for service in status["services"]} == names()
-        assert json.loads(self.whole("drift", NAME, "--json"))["findings"] == []
+        assert json.loads(self.whole("drift", NAME, "--json")[0])["findings"] == []
         assert engines() == []
 
 
@@ -96,7 +96,7 @@ def test_a_first_up_killed(cut: Cut, moment: int) -> None:
     after_s = 2 + (WHOLE_S - 2) * (moment + random.random()) / MOMENTS  # noqa: S311 - a moment, no secret
     code = cut.interrupted(signal.SIGKILL, after_s, "up", NAME)
     assert code in (None, -signal.SIGKILL)
-    said = cut.whole("up", NAME)
+    _, said = cut.whole("up", NAME)
     assert "the gateway answers" in said, f"killed after {after_s:.1f} s"
     cut.in_order()
     cut.whole("down", NAME, "--yes")
