@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 from docker.models.containers import Container
 from docker.utils.socket import frames_iter
 
@@ -89,6 +90,28 @@ def _used(container: Container) -> int:
     details = memory.get("stats", {})
     cache = details.get("total_inactive_file", details.get("inactive_file", 0))
     return max(0, int(memory.get("usage", 0)) - int(cache))
+
+
+def remove_unknown(stack: str, known: Collection[str]) -> list[str]:
+    """Remove the stack's containers whose ids are not ``known``; returns their names.
+
+    A run that was killed may have made a container that no state tells of; it would hold networks and volumes.
+    """
+    found: list[Container] = connect().containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
+    unknown = [container for container in found if container.id not in known]
+    for container in unknown:
+        with suppress(NotFound):
+            container.remove(force=True)
+    return [str(container.name) for container in unknown]
+
+
+def remove_rest(stack: str, *, data: bool) -> None:
+    """Remove networks of the stack, and with ``data`` its volumes, that no state tells of; after everything else."""
+    client, of_stack = connect(), {"label": f"praxis.stack={stack}"}
+    for network in client.networks.list(filters=of_stack):
+        network.remove()
+    for volume in client.volumes.list(filters=of_stack) if data else ():
+        volume.remove()
 
 
 def mounted(stack: str) -> set[str]:

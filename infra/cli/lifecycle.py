@@ -15,9 +15,10 @@ from components.blueprint import blueprint
 from config import Problem, SettingsError
 from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
-from infra.cli.containers import mounted, running, statuses
-from infra.cli.engine import Progress, failure, select, settle, unprotect
+from infra.cli.containers import mounted, remove_rest, remove_unknown, running, statuses
+from infra.cli.engine import Progress, deployment, failure, select, settle, unprotect
 from infra.cli.loading import Loaded
+from infra.drift.containers import declared_in
 from infra.paths import STACKS
 from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
@@ -66,6 +67,9 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
     steps = Steps()
     stack, progress = select(loaded), Progress(steps)
     settle(stack)
+    known = {one.id for one in declared_in(deployment(stack))}
+    for name in remove_unknown(loaded.name, known):
+        steps(f"deleted container {name}, which an interrupted run had begun")
     try:
         if not keep_data:
             unprotect(stack)
@@ -74,6 +78,7 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
         )
     except automation.CommandError as error:
         raise failure(error, progress) from None
+    remove_rest(loaded.name, data=not keep_data)
     if not keep_data:
         stack.workspace.remove_stack(loaded.name)
         shutil.rmtree(loaded.folder.path, ignore_errors=True)
