@@ -18,6 +18,7 @@ from infra.cli.containers import mounted, running, statuses
 from infra.cli.engine import Progress, failure, select
 from infra.cli.loading import Loaded
 from infra.paths import STACKS
+from infra.places import where
 from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
 from infra.supply.supplies import supply_for
@@ -79,6 +80,9 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
     if not keep_data:
         stack.workspace.remove_stack(loaded.name)
         shutil.rmtree(loaded.folder.path, ignore_errors=True)
+        if loaded.stack.secrets.store != "file":
+            place = where(loaded.name, loaded.stack.secrets)
+            steps(f"{place} is left, and its host.key is gone: delete it there, or the next `up` refuses to go on")
     steps(f"stack '{loaded.name}' is down{'; its data is kept' if keep_data else ''}")
 
 

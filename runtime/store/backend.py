@@ -24,6 +24,11 @@ class UnreachableError(StoreError):
     """The place where the document is kept does not answer. Whether a save that ended so was done is not known."""
 
 
+def missing(service: str, packages: str, extra: str) -> StoreError:
+    """What is said when ``service`` needs Python packages that are not there."""
+    return StoreError(f"{service}: the Python package {packages} is missing (extra '{extra}'): set PRAXIS_EXTRAS=1")
+
+
 @dataclass(frozen=True)
 class Stored:
     """The document as it is kept. ``version`` changes with every save."""

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
 from runtime.store.document import StoreError
 
 AWS_MAX_BYTES = 65_536
@@ -75,9 +75,9 @@ class SecretsManagerBackend:
         try:
             import boto3
             from botocore.config import Config
-            from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
         except ImportError:
-            raise StoreError("AWS Secrets Manager needs the Python package boto3 (extra 'aws' of praxis)") from None
+            raise missing("AWS Secrets Manager", "boto3", "aws") from None
         limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 2})
         try:
             client = boto3.client("secretsmanager", region_name=self._region, config=limits)
@@ -91,5 +91,6 @@ class SecretsManagerBackend:
                 raise known from None
             return None
         except BotoCoreError as error:
-            raise UnreachableError(f"{self.where}: AWS cannot be asked: {error}") from None
+            kind = UnreachableError if isinstance(error, ConnectionError | HTTPClientError) else StoreError
+            raise kind(f"{self.where}: AWS cannot be asked: {error}") from None
         return answer

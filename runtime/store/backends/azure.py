@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
 from runtime.store.document import StoreError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ FOLLOWS, FIRST = "praxis-follows", "nothing"
 """The tag of a head, and its value for the first one."""
 
 _T = TypeVar("_T")
+_PACKAGES = "azure-keyvault-secrets (and azure-identity)"
 _FORMAT = 1
 _TAKEN, _SLOW_DOWN = 409, 429
 
@@ -185,7 +186,7 @@ class KeyVaultBackend:
         try:
             from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
         except ImportError:
-            raise _missing() from None
+            raise missing("Azure Key Vault", _PACKAGES, "azure") from None
         try:
             return ask()
         except ResourceNotFoundError:
@@ -214,7 +215,7 @@ class KeyVaultBackend:
             from azure.identity import DefaultAzureCredential
             from azure.keyvault.secrets import SecretClient
         except ImportError:
-            raise _missing() from None
+            raise missing("Azure Key Vault", _PACKAGES, "azure") from None
         return SecretClient(
             self._vault_url,
             self._credential or DefaultAzureCredential(),
@@ -222,8 +223,3 @@ class KeyVaultBackend:
             read_timeout=TIMEOUT_S,
             retry_total=2,
         )
-
-
-def _missing() -> StoreError:
-    packages = "azure-keyvault-secrets and azure-identity"
-    return StoreError(f"Azure Key Vault needs the Python packages {packages} (extra 'azure' of praxis)")

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
 from runtime.store.document import StoreError
 
 KUBERNETES_MAX_BYTES = 1024 * 1024
@@ -81,8 +81,7 @@ class KubernetesBackend:
             from kubernetes.config import ConfigException
             from urllib3.exceptions import HTTPError
         except ImportError:
-            message = "Kubernetes Secrets need the Python package kubernetes (extra 'kubernetes' of praxis)"
-            raise StoreError(message) from None
+            raise missing("Kubernetes", "kubernetes", "kubernetes") from None
         try:
             return getattr(self._api, action)(namespace=self._namespace, _request_timeout=TIMEOUT_S, **arguments)
         except (ConfigException, OSError) as error:

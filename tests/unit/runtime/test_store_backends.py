@@ -229,8 +229,17 @@ def test_aws_that_cannot_be_asked_is_never_an_empty_store(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    with pytest.raises(UnreachableError, match=r"AWS cannot be asked: .*credentials"):
-        SecretsManagerBackend("praxis/laptop", "eu-west-1").load()
+    backend = SecretsManagerBackend("praxis/laptop", "eu-west-1")
+    with pytest.raises(StoreError, match=r"AWS cannot be asked: .*credentials") as caught:
+        backend.load()
+    assert not isinstance(caught.value, UnreachableError)
+    with served(Cluster()) as port:
+        pass
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with pytest.raises(UnreachableError, match=r"AWS cannot be asked: Could not connect"):
+        backend.load()
 
 
 def test_vault_is_asked_as_it_documents(vault: Vault, token_file: Path) -> None:
@@ -294,9 +303,9 @@ def test_a_token_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     ("absent", "name", "package", "extra"),
     [
         ("boto3", "aws", "boto3", "aws"),
-        ("azure.core.exceptions", "azure", "azure-keyvault-secrets and azure-identity", "azure"),
-        ("azure.keyvault.secrets", "azure", "azure-keyvault-secrets and azure-identity", "azure"),
-        ("azure.identity", "azure", "azure-keyvault-secrets and azure-identity", "azure"),
+        ("azure.core.exceptions", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
+        ("azure.keyvault.secrets", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
+        ("azure.identity", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
         ("kubernetes", "kubernetes", "kubernetes", "kubernetes"),
     ],
 )
@@ -307,7 +316,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, absent, None)
     if absent == "kubernetes":
         monkeypatch.setitem(sys.modules, "kubernetes.client", None)
-    with pytest.raises(StoreError, match=rf"packages? {package} \(extra '{extra}' of praxis\)"):
+    with pytest.raises(StoreError, match=rf"package {package} is missing \(extra '{extra}'\): set PRAXIS_EXTRAS=1"):
         backend.load()
 
 
