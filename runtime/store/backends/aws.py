@@ -78,7 +78,9 @@ class SecretsManagerBackend:
             from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
         except ImportError:
             raise missing("AWS Secrets Manager", "boto3", "aws") from None
-        limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 2})
+        # A second try of the move, after a lost answer to the first, would be refused as if somebody else had written.
+        tries = 1 if action == "update_secret_version_stage" else 2
+        limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": tries})
         try:
             client = boto3.client("secretsmanager", region_name=self._region, config=limits)
             answer: dict[str, Any] = getattr(client, action)(**arguments)

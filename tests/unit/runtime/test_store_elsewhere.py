@@ -193,6 +193,29 @@ def test_many_readers_and_writers_leave_the_newest_as_the_copy(custody: Path, re
     assert {f"name-{number}": "4" for number in range(4)}.items() <= Store(custody).values().items()
 
 
+def test_a_reader_that_mends_the_copy_holds_off_writers_until_it_is_done(
+    store: Store, custody: Path, remote: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.set("name", "old")
+    (custody / "store.age").unlink()
+    late = threading.Thread(target=lambda: Store(custody, place=remote.place()).set("name", "new"))
+    load, loads = remote.load, iter(range(100))
+
+    def overtaken() -> Stored | None:
+        found = load()
+        if next(loads) == 1:  # the load whose content becomes the copy
+            late.start()
+            late.join(timeout=0.5)
+        return found
+
+    reader = Elsewhere()
+    monkeypatch.setattr(reader, "load", overtaken)
+    assert Store(custody, place=reader.place()).get("name") == "old"
+    late.join()
+    assert copy(custody) == kept(remote)
+    assert Store(custody).get("name") == "new"
+
+
 def test_a_store_is_moved_and_read_back_and_the_move_is_recorded(custody: Path, remote: Elsewhere) -> None:
     file = Store(custody, audited=True)
     file.set("name", "canary")
