@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -54,20 +56,25 @@ def check(document: Document, file: Path) -> Stack:
 
 def _problem(detail: ErrorDetails, document: Document, file: Path) -> Problem:
     # Pydantic marks an error about a mapping's key with a trailing "[key]": the place is the key itself.
-    path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
-    message = _message(detail, path)
+    path, around = _located([part for part in detail["loc"] if part != "[key]"])
+    message = _message(detail, path, around)
     return Problem(file=file, line=document.line(path), key=dotted(path), message=message)
 
 
-def _message(detail: ErrorDetails, path: KeyPath) -> str:
+def _message(detail: ErrorDetails, path: KeyPath, around: type[BaseModel] | None) -> str:
     kind, text = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        allowed = sorted(_fields(path[:-1]))
+        allowed = sorted(around.model_fields) if around is not None else []
         close = get_close_matches(str(path[-1]), allowed, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        return f"unknown key; {hint}allowed are: {listed(allowed)}"
+        chosen = f" with {_choice(around)}" if around is not None and _choice(around) else ""
+        return f"unknown key{chosen}; {hint}allowed are: {listed(allowed)}"
     if kind == "missing":
-        return "is missing"
+        return f"is missing{f': {_choice(around)} needs it' if around is not None and _choice(around) else ''}"
+    if kind == "union_tag_not_found":
+        return f"{detail['ctx']['discriminator']} is missing; {_kinds(path, around)}"
+    if kind == "union_tag_invalid":
+        return f"no such {detail['ctx']['discriminator']}: '{detail['ctx']['tag']}'; {_kinds(path, around)}"
     if "[key]" in detail["loc"]:
         return f"not a usable name: {text[0].lower()}{text[1:]} (lower case letters, digits and dashes)"
     if kind == "string_pattern_mismatch" and "secret" in text:
@@ -76,26 +83,46 @@ def _message(detail: ErrorDetails, path: KeyPath) -> str:
     return f"{text[0].lower()}{text[1:]}{given}" if text.startswith("Input should") else text
 
 
-def _fields(path: KeyPath) -> list[str]:
-    """The keys allowed at ``path``, by walking the models' annotations."""
+def _kinds(path: KeyPath, around: type[BaseModel] | None) -> str:
+    field = around.model_fields.get(str(path[-1])) if around is not None else None
+    return f"there are: {listed(_choice(one) for one in _models_in(field.annotation))}" if field is not None else ""
+
+
+def _choice(model: type[BaseModel]) -> str:
+    """``store: file`` of a model that such a key chooses among others; empty for one that nothing chooses."""
+    for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            return f"{name}: {get_args(field.annotation)[0]}"
+    return ""
+
+
+def _located(location: Sequence[str | int]) -> tuple[KeyPath, type[BaseModel] | None]:
+    """The key path of pydantic's ``location``, and the model around its last key, by walking the models' annotations.
+
+    Pydantic puts into a location what chose one model among several: that is no key of the file.
+    """
+    path: list[str | int] = []
+    steps = list(location)
     model: type[BaseModel] | None = Stack
-    steps = list(path)
-    while steps and model is not None:
-        field = model.model_fields.get(str(steps.pop(0)))
+    around: type[BaseModel] | None = None
+    while steps:
+        part = steps.pop(0)
+        path.append(part)
+        around = model
+        field = model.model_fields.get(str(part)) if model is not None else None
         if field is None:
-            return []
+            return (*path, *steps), around
         inner = _models_in(field.annotation)
-        if steps and _is_mapping(field.annotation):
-            steps.pop(0)
+        if len(inner) > 1 and steps:
+            tag = str(steps.pop(0))
+            inner = [one for one in inner if _choice(one).endswith(f": {tag}")]
+        if steps and get_origin(field.annotation) in (dict, tuple):
+            path.append(steps.pop(0))
         model = inner[0] if inner else None
-    return list(model.model_fields) if model is not None else []
-
-
-def _is_mapping(annotation: object) -> bool:
-    return getattr(annotation, "__origin__", None) is dict
+    return tuple(path), around
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)]
+    return [found for part in get_args(annotation) for found in _models_in(part)]

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, StringConstraints, model_validator
 
 from config.providers import PROVIDERS
+from config.secrets import SecretsFile, SecretsPlace
 from config.yaml import KeyPath
 from runtime.contract import (
     CATEGORIES,
@@ -173,6 +174,9 @@ class Stack(Model):
     observability: Observability = Observability()
     drift: Drift = Drift()
     state: State = State()
+    secrets: SecretsPlace = SecretsFile()
+    """Where the encrypted secret store is kept: one of the five below, chosen by ``store``; the file unless declared.
+    ``./praxis secrets move STACK`` moves a store that is there already."""
     models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
     roles: Annotated[dict[Slug, Role], Field(min_length=1)]
     departments: Annotated[dict[Slug, Narrowing], Field(min_length=1)]

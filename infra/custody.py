@@ -9,6 +9,7 @@ from components.data import DATABASES
 from config.egress import routes
 from config.stack import Stack
 from infra.paths import stack_folder
+from infra.places import declared_place
 from runtime.store import (
     AUDIT_KEY,
     CaCert,
@@ -92,14 +93,25 @@ def open_store(name: str, stack: Stack) -> Store:
     """The stack's store, with everything in it that Praxis can make itself. What is done with it is recorded.
 
     Raises:
+        SettingsError: the store is kept elsewhere than the stack file declares.
         StoreError: it cannot be used, or the stack file would send one of the gateway's own secrets to a provider.
     """
     made = recipes(stack)
     if own := sorted(made.keys() & set(stack.secret_names())):
         raise StoreError(f"secret://{own[0]} is a secret of the gateway itself and never goes to a provider")
-    store = Store(stack_folder(name).custody, audited=True)
+    store = store_as_it_is(name, stack)
     store.ensure(made)
     return store
+
+
+def store_as_it_is(name: str, stack: Stack) -> Store:
+    """The stack's store, with nothing made that is missing. What is done with it is recorded.
+
+    Raises:
+        SettingsError: the store is kept elsewhere than the stack file declares.
+        StoreError: where it is kept cannot be found out.
+    """
+    return Store(stack_folder(name).custody, audited=True, place=declared_place(name, stack))
 
 
 def new_chain_key(store: Store, stack: Stack) -> None:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from config import SettingsError
 from infra.supply.process import SupplyError
-from runtime.store import StoreError
+from runtime.store import RefusedError, StoreError, UnreachableError
 
 
 class Exit(IntEnum):
@@ -36,6 +36,19 @@ class CommandError(Exception):
         super().__init__(message)
         self.fix = fix
         self.code = code
+
+
+def of_the_store(error: StoreError, message: str = "") -> CommandError:
+    """What the store refuses, as the failure of a command: 2 if what was asked makes no sense, 3 if it does not answer.
+
+    ``message`` stands in place of the error's own.
+    """
+    code = Exit.FAILED
+    if isinstance(error, RefusedError):
+        code = Exit.USAGE
+    elif isinstance(error, UnreachableError):
+        code = Exit.UNREACHABLE
+    return CommandError(message or str(error), code=code)
 
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -82,7 +95,7 @@ def reported() -> Iterator[None]:
     except SupplyError as error:
         stop(CommandError(str(error), fix=error.fix))
     except StoreError as error:
-        stop(CommandError(f"the secret store: {error}"))
+        stop(of_the_store(error, f"the secret store: {error}"))
     except CommandError as error:
         stop(error)
 

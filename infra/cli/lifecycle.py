@@ -20,6 +20,7 @@ from infra.cli.engine import Progress, deployment, failure, select, settle, unpr
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
 from infra.paths import STACKS
+from infra.places import where
 from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
 from infra.supply.supplies import supply_for
@@ -82,6 +83,9 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
     if not keep_data:
         stack.workspace.remove_stack(loaded.name)
         shutil.rmtree(loaded.folder.path, ignore_errors=True)
+        if loaded.stack.secrets.store != "file":
+            place = where(loaded.name, loaded.stack.secrets)
+            steps(f"{place} is left, and its host.key is gone: delete it there, or the next `up` refuses to go on")
     steps(f"stack '{loaded.name}' is down{'; its data is kept' if keep_data else ''}")
 
 

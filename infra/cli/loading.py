@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config import Problem, SettingsError, Stack, load_stack
-from infra.cli.console import CommandError
+from infra.cli.console import of_the_store
 from infra.custody import open_store
 from infra.paths import STACKS, StackFolder, stack_folder
 from runtime.store import State, Store, StoreError
@@ -25,14 +25,15 @@ class Loaded:
         """The stack's secret store, complete but for what an operator must set.
 
         Raises:
-            SettingsError: the stack file names a secret that is not set, has expired or was revoked.
+            SettingsError: the stack file names a secret that is not set, has expired or was revoked; or another
+                place than the store is kept in.
             CommandError: the store cannot be used.
         """
         try:
             store = open_store(self.name, self.stack)
             known = store.metadata()
         except StoreError as error:
-            raise CommandError(f"the secret store: {error}") from None
+            raise of_the_store(error, f"the secret store: {error}") from None
         problems = [
             Problem(
                 file=STACKS / f"{self.name}.yaml",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, demo, lifecycle, look
+from infra.cli import audit, demo, lifecycle, look, moving
 from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
@@ -220,6 +220,19 @@ def secrets_recipients(
         loaded = load(stack)
         secret_commands.recipients(loaded, add, add_kms, remove, label, reset=reset)
         secret_commands.show_recipients(loaded, as_json=as_json)
+
+
+@secrets_app.command("move")
+def secrets_move(
+    stack: StackName,
+    from_copy: Annotated[
+        bool, typer.Option("--from-copy", help="Take this machine's copy: where the store was kept is lost.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over another document at the new place.")] = False,
+) -> None:
+    """Copy the store to where the stack file declares it (`secrets.store`), read it back, and keep it there."""
+    with reported():
+        moving.move(load(stack), from_copy=from_copy, replace=replace)
 
 
 @secrets_app.command("recover")

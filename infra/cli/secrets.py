@@ -10,11 +10,12 @@ from pathlib import Path
 
 import typer
 
-from infra.cli.console import CommandError, Exit, Steps, emit_json, say, table
+from infra.cli.console import CommandError, Exit, Steps, emit_json, of_the_store, say, table
 from infra.cli.containers import running
 from infra.cli.loading import Loaded
 from infra.cli.values import assignments, duration, moment, normalised, text_of, value_of
-from infra.custody import open_store, recipes
+from infra.custody import open_store, recipes, store_as_it_is
+from infra.places import where
 from runtime.store import (
     AUDIT_KEY,
     Metadata,
@@ -53,13 +54,11 @@ class Listed:
 
 @contextmanager
 def stored() -> Iterator[None]:
-    """Turn what the store refuses into one message: exit 2 if what was asked makes no sense, 1 otherwise."""
+    """Turn what the store refuses into one message: exit 2 if it makes no sense, 3 if the store is away, else 1."""
     try:
         yield
-    except RefusedError as error:
-        raise CommandError(str(error), code=Exit.USAGE) from None
     except StoreError as error:
-        raise CommandError(str(error)) from None
+        raise of_the_store(error) from None
 
 
 def put(loaded: Loaded, name: str, file: Path | None, expires: str | None) -> None:
@@ -81,6 +80,7 @@ def put(loaded: Loaded, name: str, file: Path | None, expires: str | None) -> No
 def listing(loaded: Loaded, *, as_json: bool) -> None:
     """Every secret that is stored or that the stack file refers to, with what is known of it."""
     rows = listed(loaded)
+    say(f"the store is kept in {where(loaded.name, loaded.stack.secrets)}")
     if as_json:
         emit_json([asdict(row) for row in rows])
         return
@@ -312,7 +312,7 @@ def recipients(
     if sum((add is not None, add_kms is not None, remove is not None, reset)) > 1:
         raise CommandError("one of --add, --add-kms, --remove and --reset at a time", code=Exit.USAGE)
     with stored():
-        store = Store(loaded.folder.custody, audited=True) if reset else open_store(loaded.name, loaded.stack)
+        store = (store_as_it_is if reset else open_store)(loaded.name, loaded.stack)
         if reset:
             store.reset_recipients()
         elif add is not None:
@@ -344,8 +344,8 @@ def recover(loaded: Loaded, identity: Path | None, *, kms: bool) -> None:
     """
     if (identity is None) is not kms:
         raise CommandError("either --identity FILE or --kms", code=Exit.USAGE)
-    store = Store(loaded.folder.custody, audited=True)
     with stored():
+        store = store_as_it_is(loaded.name, loaded.stack)
         if identity is None:
             store.recover_by_kms()
         else:

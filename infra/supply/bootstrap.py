@@ -1,7 +1,8 @@
 """From a bare Python to the command line: standard library only, until the locked packages are there.
 
-``bootstrap.py VERB …`` runs ``praxis VERB …``; ``bootstrap.py --dev PROGRAM …`` runs a program with the packages for
-development beside it. Environments are kept in the cache by the content of their lock, so a second start only execs.
+``bootstrap.py VERB …`` runs ``praxis VERB …``, with the packages of all extras (cloud SDKs) if ``PRAXIS_EXTRAS`` is 1;
+``bootstrap.py --dev PROGRAM …`` runs a program with the packages for development beside it. Environments are kept in
+the cache by the content of their lock, so a second start only execs.
 """
 
 from __future__ import annotations
@@ -109,8 +110,9 @@ def _ensure_venv_module() -> None:
 def main(arguments: list[str]) -> None:
     """Replace this process by what was asked for."""
     dev = arguments[:1] == ["--dev"]
+    packages = "extras.txt" if os.environ.get("PRAXIS_EXTRAS") == "1" else "operate.txt"
     try:
-        folder = environment(LOCKS / ("dev.txt" if dev else "operate.txt"))
+        folder = environment(LOCKS / ("dev.txt" if dev else packages))
     except SupplyError as error:
         say(f"error: {error}")
         if error.fix:

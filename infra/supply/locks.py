@@ -37,6 +37,7 @@ def compile_lock(source: Path, lock: Path, *options: str) -> None:
 def main(arguments: list[str]) -> None:
     """Lock the host's packages, then those of each image that has a requirements.in."""
     compile_lock(PROJECT, LOCKS / "operate.txt", *HOST, *arguments)
+    compile_lock(PROJECT, LOCKS / "extras.txt", *HOST, "--all-extras", *arguments)
     compile_lock(PROJECT, LOCKS / "dev.txt", *HOST, "--group", "dev", *arguments)
     for source in sorted((REPOSITORY / "images").glob("*/requirements.in")):
         compile_lock(source, source.with_suffix(".txt"), *IMAGE, *_own_options(source), *arguments)

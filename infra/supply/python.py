@@ -14,8 +14,8 @@ from infra.supply.registries import uv_environment
 
 LOCKS = REPOSITORY / "locks"
 UV_LOCK = LOCKS / "uv.txt"
-ENVIRONMENTS = (LOCKS / "operate.txt", LOCKS / "dev.txt")
-"""What the command line needs, and what development needs on top."""
+ENVIRONMENTS = (LOCKS / "operate.txt", LOCKS / "extras.txt", LOCKS / "dev.txt")
+"""What the command line needs; with all extras (``PRAXIS_EXTRAS=1``); and what development needs on top."""
 IMAGE_PYTHON = "3.11"
 IMAGE_PLATFORM = "x86_64-manylinux_2_36"
 IMAGE_ARCHITECTURE = "amd64"

@@ -9,12 +9,24 @@ from typing import Protocol
 from runtime.store.document import StoreError
 from runtime.store.folder import STORE, Folder
 
+TIMEOUT_S = 10
+"""How long one request to a place elsewhere may take, in seconds."""
+
 
 class ConflictError(StoreError):
     """Somebody else has written the document meanwhile; nothing was changed."""
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where} was written by somebody else meanwhile: run the same command again")
+
+
+class UnreachableError(StoreError):
+    """The place where the document is kept does not answer. Whether a save that ended so was done is not known."""
+
+
+def missing(service: str, packages: str, extra: str) -> StoreError:
+    """What is said when ``service`` needs Python packages that are not there."""
+    return StoreError(f"{service}: the Python package {packages} is missing (extra '{extra}'): set PRAXIS_EXTRAS=1")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from runtime.recipes import Recipe
-from runtime.store.backend import Backend, FileBackend
 from runtime.store.document import (
     Document,
     Entry,
@@ -25,6 +24,7 @@ from runtime.store.document import (
 from runtime.store.folder import RECIPIENTS, Folder
 from runtime.store.journal import AUDIT_KEY, Operation
 from runtime.store.making import Making
+from runtime.store.place import Place
 from runtime.store.recipients import Recipient, parsed, unwrapped_by_kms
 from runtime.store.sealed import Sealed
 
@@ -51,7 +51,7 @@ class Store:
     Args:
         folder: the custody folder; it is made by the first write, with its parent.
         audited: record each change and each value that is read (:mod:`runtime.store.journal`): the operator's side.
-        backend: where the encrypted document is kept; the file ``store.age`` in ``folder`` unless given.
+        place: where the encrypted document is kept; the file ``store.age`` in ``folder`` unless given.
         clock: gives the time; for tests.
     """
 
@@ -60,12 +60,11 @@ class Store:
         folder: Path | str,
         *,
         audited: bool = False,
-        backend: Backend | None = None,
+        place: Place | None = None,
         clock: Callable[[], datetime.datetime] = utc_now,
     ) -> None:
         self._clock = clock
-        own = Folder(Path(folder))
-        self._sealed = Sealed(own, backend or FileBackend(own), clock, audited=audited)
+        self._sealed = Sealed(Folder(Path(folder)), place, clock, audited=audited)
         self._recorded: set[tuple[str, int]] = set()
 
     def __repr__(self) -> str:
@@ -343,6 +342,19 @@ class Store:
             StoreError: the store cannot be read or the file not written.
         """
         self._sealed.reset_recipients()
+
+    def move(self, to: Place | None, *, replace: bool = False) -> None:
+        """Keep the document at ``to`` from now on (None: in the folder). It was read back; where it was it is left.
+
+        Args:
+            to: the new place.
+            replace: write over another document there.
+
+        Raises:
+            RefusedError: another document is there.
+            StoreError: it cannot be read, written or read back; then it stays where it is.
+        """
+        self._sealed.move(to, replace=replace)
 
     def recover(self, identity: str) -> None:
         """Give the store a new host key, opening it with an operator's identity (the text of an identity file).

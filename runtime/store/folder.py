@@ -16,7 +16,9 @@ STORE, KEY, RECIPIENTS = "store.age", "host.key", "recipients.txt"
 PENDING = "host.key.new"
 """A new host key until the store is written for it."""
 AUDIT, HEAD = "audit.jsonl", "audit.head"
-_REPLACED = (STORE, PENDING, RECIPIENTS, HEAD)
+PLACE = "place.json"
+"""Where the document is kept, when ``store.age`` is a copy of it (:mod:`runtime.store.place`)."""
+_REPLACED = (STORE, PENDING, RECIPIENTS, HEAD, PLACE)
 
 
 class Folder:
@@ -72,6 +74,16 @@ class Folder:
         Raises:
             StoreError: it cannot be written; then the old one is still there.
         """
+        with self.laid_ready(name, content, mode):
+            pass
+
+    @contextmanager
+    def laid_ready(self, name: str, content: bytes, mode: int = 0o444) -> Iterator[None]:
+        """As :meth:`replace`, but first do what is within: once ``content`` is on the disk, before it is in place.
+
+        Raises:
+            StoreError: it cannot be written; then nothing within was done, and the old one is still there.
+        """
         partial = self.path / f".{name}.{secrets.token_hex(4)}"
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -81,10 +93,25 @@ class Folder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.rename(self.path / name)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise StoreError(f"cannot write {self.path / name}: {error.strerror}; nothing was changed") from error
+        try:
+            yield
+            self.rename(partial.name, name)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def delete(self, name: str) -> None:
+        """Take a file away, if it is there.
+
+        Raises:
+            StoreError: it cannot be taken away.
+        """
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot delete {self.path / name}: {error.strerror}") from error
 
     def rename(self, name: str, to: str) -> None:
         """Call the file ``name`` from now on ``to``.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyrage
 
+from runtime.store.backend import missing
 from runtime.store.document import RefusedError, StoreError
 from runtime.store.folder import RECIPIENTS
 
@@ -139,7 +140,7 @@ def _kms(key: str, action: str, **arguments: Any) -> dict[str, Any]:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        raise StoreError("AWS KMS needs the Python package boto3 (extra 'aws' of praxis)") from None
+        raise missing("AWS KMS", "boto3", "aws") from None
     region = key.split(":")[3] if key.startswith("arn:") and key.count(":") >= 5 else None
     try:
         answer: dict[str, Any] = getattr(boto3.client("kms", region_name=region), action)(**arguments)

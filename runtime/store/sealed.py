@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pyrage
 
 from runtime.recipes import RandomBytes
-from runtime.store.backend import Backend, Stored
+from runtime.store.backend import FileBackend, Stored
 from runtime.store.document import Document, Entry, RefusedError, StoreError, decode, encode
-from runtime.store.folder import KEY, PENDING, RECIPIENTS, Folder
+from runtime.store.folder import KEY, PENDING, PLACE, RECIPIENTS, STORE, Folder
 from runtime.store.journal import AUDIT_KEY, Journal, Operation
+from runtime.store.place import Place, note, noted
 from runtime.store.recipients import Recipient, identities, parsed, parsed_file
 
 
 class Sealed:
     """The encrypted document of one custody folder, and the keys that open it.
 
+    ``place``: where the document is kept, if elsewhere. Then ``store.age`` is a copy, written after each save and
+    whenever what was loaded is another and opens: for the secrets agent, which reaches nothing but the folder.
     ``audited``: what is done with it is recorded.
     """
 
     def __init__(
-        self, folder: Folder, backend: Backend, clock: Callable[[], datetime.datetime], *, audited: bool
+        self, folder: Folder, place: Place | None, clock: Callable[[], datetime.datetime], *, audited: bool
     ) -> None:
         self.folder = folder
-        self._backend = backend
+        self._place = place
+        self._backend = place.backend if place else FileBackend(folder)
         self.journal = Journal(folder, clock)
         self._clock = clock
         self._audited = audited
@@ -41,14 +45,78 @@ class Sealed:
         Raises:
             StoreError: it cannot be read or opened.
         """
+        document, stored = self._read()
+        if self._place is not None and not self._copied(self._place, stored):
+            with self.folder.locked():
+                document = self._read_locked()
+        return document
+
+    def _read_locked(self) -> Document:
+        """As :meth:`read`, with the folder's lock held."""
+        document, stored = self._read()
+        self._copy(stored)
+        return document
+
+    def _read(self) -> tuple[Document, Stored]:
         stored = self._backend.load()
         if stored is None:
             self._identity(stored)  # says so if the key is missing as well
-            raise StoreError(
-                f"{self._backend.where} is missing, though its {KEY} is there: put it back from a backup "
-                f"(if nothing was ever kept in it, delete {KEY})"
-            )
-        return self._opened(stored)
+            raise StoreError(f"{self._backend.where} is missing, though its {KEY} is there: {self._way_back()}")
+        return self._opened(stored), stored
+
+    def _way_back(self) -> str:
+        if self._place is not None and self.folder.has(STORE):
+            return f"{self.folder.path / STORE} is a copy: ./praxis secrets move STACK --from-copy puts it back"
+        return f"put it back from a backup (if nothing was ever kept in it, delete {KEY})"
+
+    def _copied(self, place: Place, stored: Stored) -> bool:
+        wanted = {STORE: stored.content, PLACE: place.text()}
+        return all(self.folder.has(name) and self.folder.read(name) == content for name, content in wanted.items())
+
+    def _copy(self, stored: Stored) -> None:
+        """Bring the copy in line with what is kept elsewhere, and opens; under the lock."""
+        if self._place is not None and not self._copied(self._place, stored):
+            self._refuse_moved()
+            note(self.folder, self._place)
+            self.folder.replace(STORE, stored.content)
+
+    def _refuse_moved(self) -> None:
+        """What another process has moved meanwhile is not written any more where it was."""
+        known = noted(self.folder)
+        if known is None:
+            moved = self._place is not None and self.folder.has(STORE)
+        else:
+            moved = self._place is None or self._place.identity != known.identity
+        if moved:
+            raise StoreError(f"the store is not kept in {self._backend.where} any more: run the same command again")
+
+    def move(self, to: Place | None, *, replace: bool) -> None:
+        """Copy the document to another place (None: the file in the folder), read it back, and keep it there.
+
+        Args:
+            to: the new place.
+            replace: write over another document there.
+
+        Raises:
+            RefusedError: another document is there.
+            StoreError: it cannot be read, written or read back; then it stays where it is.
+        """
+        target = to.backend if to else FileBackend(self.folder)
+        with self.folder.locked():
+            document, stored = self._read()
+            self._copy(stored)
+            there = target.load()
+            same = there is not None and there.content == stored.content
+            if there is not None and not same and not replace:
+                raise RefusedError(f"{target.where} holds another document; --replace writes over it")
+            with self._recorded(document, [Operation("move", target.where)], document.secrets.get(AUDIT_KEY)):
+                if not same:
+                    target.save(stored.content, there.version if there else None)
+                back = target.load()
+                if back is None or back.content != stored.content:
+                    message = f"{target.where} does not give back what was written to it"
+                    raise StoreError(f"{message}; the store stays in {self._backend.where}")
+                note(self.folder, to)
 
     def _opened(self, stored: Stored) -> Document:
         identity = self._identity(stored)
@@ -71,6 +139,7 @@ class Sealed:
             StoreError: it cannot be read, recorded or written, or its recipients were changed by hand.
         """
         with self.folder.locked():
+            self._refuse_moved()
             stored = self._stored()
             document = self._opened(stored) if stored else Document()
             self._refuse_changed_recipients(document)
@@ -91,7 +160,7 @@ class Sealed:
         """
         if self._audited and operations:
             with self.folder.locked():
-                self.journal.append(self.read().usable(AUDIT_KEY, self._clock()).value, operations)
+                self.journal.append(self._read_locked().usable(AUDIT_KEY, self._clock()).value, operations)
 
     @contextmanager
     def _recorded(self, document: Document, operations: Sequence[Operation], old_key: Entry | None) -> Iterator[None]:
@@ -121,7 +190,7 @@ class Sealed:
             StoreError: the document cannot be read or the file not written.
         """
         with self.folder.locked():
-            document = self.read()
+            document = self._read_locked()
             with self._recorded(document, [Operation("reset", RECIPIENTS)], document.secrets.get(AUDIT_KEY)):
                 self._write_recipients(document)
 
@@ -135,6 +204,7 @@ class Sealed:
         """
         keys = identities(identity)
         with self.folder.locked():
+            self._refuse_moved()
             stored = self._backend.load()
             if stored is None:
                 raise StoreError(f"{self._backend.where} is missing")
@@ -192,7 +262,7 @@ class Sealed:
         """What is to be changed; None for a store that has never been written."""
         stored = self._backend.load()
         if stored is None and self.folder.has(KEY):
-            self.read()
+            self._read()
         if stored is not None and self.folder.has(PENDING) and not self.folder.has(KEY):
             # A writer was killed between the two: the store was written for this key.
             self.folder.rename(PENDING, KEY)
@@ -215,7 +285,12 @@ class Sealed:
     def _write_for(self, document: Document, host: pyrage.x25519.Identity, stored: Stored | None) -> None:
         everybody = [host.to_public(), *(parsed(line).age() for line in document.recipients)]
         content = pyrage.encrypt(encode(document, self._clock()), everybody)
-        self._backend.save(content, stored.version if stored else None)
+        with ExitStack() as laid:
+            if self._place is not None:
+                # On the disk before anything is saved elsewhere: what can fail for want of room has not failed then.
+                laid.enter_context(self.folder.laid_ready(STORE, content))
+                laid.enter_context(self.folder.laid_ready(PLACE, self._place.text()))
+            self._backend.save(content, stored.version if stored else None)
 
     def _write_recipients(self, document: Document) -> None:
         self.folder.replace(RECIPIENTS, "".join(f"{line}\n" for line in document.recipients).encode())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from runtime.contract import Policies
+from tests.places import OTHER_HOST, KeyVault, certified, served
 from tests.postgres import NoServerError, server
 from tests.unit.runtime.realm import POLICIES
 
@@ -37,3 +40,20 @@ async def database_settings(postgres: Path) -> dict[str, str]:
 @pytest.fixture
 def policies() -> Policies:
     return POLICIES
+
+
+@pytest.fixture
+def key_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyVault]:
+    """A vault of Azure under its own name: over TLS, on this host."""
+    vault, asked = KeyVault(), socket.getaddrinfo
+    (tmp_path / "tls").mkdir()
+    context, authority = certified(tmp_path / "tls", vault.host, OTHER_HOST)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    with served(vault, context) as port:
+
+        def here(host: Any, service: Any, *arguments: Any, **named: Any) -> Any:
+            found = ("127.0.0.1", port) if host == vault.host else (host, service)
+            return asked(*found, *arguments, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", here)
+        yield vault

@@ -307,4 +307,6 @@ def test_the_store_is_light_enough_for_the_agent() -> None:
         check=True,
         cwd=Path(__file__).parents[3],
     ).stdout.split()
-    assert not {"pydantic", "cryptography", "runtime.contract", "boto3", "httpx"} & set(loaded)
+    assert not {"pydantic", "cryptography", "runtime.contract", "boto3", "httpx", "azure.core", "kubernetes"} & set(
+        loaded
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,20 @@ from moto import mock_aws
 from runtime.store import (
     Backend,
     ConflictError,
+    KeyVaultBackend,
+    KubernetesBackend,
+    Place,
     SecretsManagerBackend,
     Store,
     StoreError,
+    UnreachableError,
     VaultBackend,
 )
 from runtime.store.backend import FileBackend
+from runtime.store.backends.aws import AWS_MAX_BYTES
+from runtime.store.backends.vault import VAULT_MAX_BYTES
 from runtime.store.folder import Folder
-from runtime.store.remote import AWS_MAX_BYTES
+from tests.places import Caller, Cluster, KeyVault, kubeconfig, served
 
 ADDRESS = "https://vault.example:8200"
 URL = f"{ADDRESS}/v1/secret/data/praxis/laptop"
@@ -106,17 +113,37 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["file", "aws", "vault"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    if request.param == "aws":
-        request.getfixturevalue("aws")
-        return SecretsManagerBackend("praxis/laptop", "eu-west-1")
-    if request.param == "vault":
-        backend: VaultBackend = request.getfixturevalue("vault_backend")
-        return backend
+@pytest.fixture
+def file_backend(tmp_path: Path) -> FileBackend:
     (tmp_path / "kept").mkdir(mode=0o700)
     (tmp_path / "kept" / "custody").mkdir(mode=0o755)
     return FileBackend(Folder(tmp_path / "kept" / "custody"))
+
+
+@pytest.fixture
+def aws_backend(aws: None) -> SecretsManagerBackend:
+    return SecretsManagerBackend("praxis/laptop", "eu-west-1")
+
+
+@pytest.fixture
+def azure_backend(key_vault: KeyVault) -> KeyVaultBackend:
+    return KeyVaultBackend(key_vault.url, "praxis-laptop", credential=Caller())
+
+
+@pytest.fixture
+def kubernetes_backend(tmp_path: Path) -> Iterator[KubernetesBackend]:
+    with served(Cluster()) as port:
+        yield KubernetesBackend("gateway", "praxis", kubeconfig=kubeconfig(tmp_path / "kubeconfig", port))
+
+
+@pytest.fixture(params=["file", "aws", "vault", "azure", "kubernetes"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    found: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return found
+
+
+def elsewhere(backend: Backend) -> Place:
+    return Place(identity="elsewhere", settings={}, backend=backend)
 
 
 def test_a_save_replaces_the_version_that_it_expects_and_no_other(backend: Backend) -> None:
@@ -138,7 +165,7 @@ def test_a_save_replaces_the_version_that_it_expects_and_no_other(backend: Backe
 
 
 def test_a_store_works_over_it(backend: Backend, tmp_path: Path) -> None:
-    store = Store(tmp_path / "stack" / "custody", audited=True, backend=backend)
+    store = Store(tmp_path / "stack" / "custody", audited=True, place=elsewhere(backend))
     assert store.metadata() == {}
     store.set("name", "canary-1")
     store.set("name", "canary-2")
@@ -147,7 +174,7 @@ def test_a_store_works_over_it(backend: Backend, tmp_path: Path) -> None:
     kept = backend.load()
     assert kept is not None
     assert b"canary" not in kept.content
-    assert not (tmp_path / "stack" / "custody" / "store.age").exists()
+    assert (tmp_path / "stack" / "custody" / "store.age").read_bytes() == kept.content
     (tmp_path / "stack" / "custody" / "host.key").unlink()
     with pytest.raises(StoreError, match=r"host\.key is missing"):
         store.set("name", "new")
@@ -155,7 +182,7 @@ def test_a_store_works_over_it(backend: Backend, tmp_path: Path) -> None:
 
 
 def test_a_writer_that_comes_too_late_changes_nothing(backend: Backend, tmp_path: Path) -> None:
-    store = Store(tmp_path / "stack" / "custody", audited=True, backend=backend)
+    store = Store(tmp_path / "stack" / "custody", audited=True, place=elsewhere(backend))
     store.set("name", "one")
 
     class Overtaken:
@@ -168,7 +195,7 @@ def test_a_writer_that_comes_too_late_changes_nothing(backend: Backend, tmp_path
             backend.save(b"of somebody else", expected)
             backend.save(content, expected)
 
-    late = Store(tmp_path / "stack" / "custody", audited=True, backend=Overtaken())
+    late = Store(tmp_path / "stack" / "custody", audited=True, place=elsewhere(Overtaken()))
     with pytest.raises(ConflictError):
         late.set("name", "two")
     kept = backend.load()
@@ -202,8 +229,17 @@ def test_aws_that_cannot_be_asked_is_never_an_empty_store(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    with pytest.raises(StoreError, match=r"AWS cannot be asked: .*credentials"):
-        SecretsManagerBackend("praxis/laptop", "eu-west-1").load()
+    backend = SecretsManagerBackend("praxis/laptop", "eu-west-1")
+    with pytest.raises(StoreError, match=r"AWS cannot be asked: .*credentials") as caught:
+        backend.load()
+    assert not isinstance(caught.value, UnreachableError)
+    with served(Cluster()) as port:
+        pass
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with pytest.raises(UnreachableError, match=r"AWS cannot be asked: Could not connect"):
+        backend.load()
 
 
 def test_vault_is_asked_as_it_documents(vault: Vault, token_file: Path) -> None:
@@ -248,9 +284,40 @@ def test_vault_that_cannot_answer_is_never_an_empty_store(
     assert "canary" not in str(caught.value)
 
 
+def test_vault_that_does_not_answer_is_unreachable_and_what_is_too_large_is_not_sent(token_file: Path) -> None:
+    backend = VaultBackend(ADDRESS, "praxis/laptop", token_file)
+    with respx.mock:
+        respx.get(URL).mock(side_effect=_unreachable)
+        with pytest.raises(UnreachableError):
+            backend.load()
+        with pytest.raises(StoreError, match=f"can hold {VAULT_MAX_BYTES} bytes"):
+            backend.save(b"x" * (VAULT_MAX_BYTES + 1), None)
+
+
 def test_a_token_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot read the token in .*nowhere"):
         VaultBackend(ADDRESS, "praxis/laptop", tmp_path / "nowhere").load()
+
+
+@pytest.mark.parametrize(
+    ("absent", "name", "package", "extra"),
+    [
+        ("boto3", "aws", "boto3", "aws"),
+        ("azure.core.exceptions", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
+        ("azure.keyvault.secrets", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
+        ("azure.identity", "azure", r"azure-keyvault-secrets \(and azure-identity\)", "azure"),
+        ("kubernetes", "kubernetes", "kubernetes", "kubernetes"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, absent: str, name: str, package: str, extra: str
+) -> None:
+    backend: Backend = request.getfixturevalue(f"{name}_backend")
+    monkeypatch.setitem(sys.modules, absent, None)
+    if absent == "kubernetes":
+        monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(StoreError, match=rf"package {package} is missing \(extra '{extra}'\): set PRAXIS_EXTRAS=1"):
+        backend.load()
 
 
 @pytest.mark.not_run("needs a HashiCorp Vault server; its answers are played as documented")

@@ -224,5 +224,5 @@ def test_without_boto3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(StoreError, match="needs the Python package boto3"):
+    with pytest.raises(StoreError, match="the Python package boto3 is missing"):
         wrapped_by_kms("alias/praxis")

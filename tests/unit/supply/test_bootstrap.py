@@ -30,9 +30,10 @@ def test_the_launcher_refuses_an_old_python(tmp_path: Path) -> None:
     assert result.stdout == ""
 
 
-def test_the_bootstrap_needs_only_the_standard_library(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("extras", "lock"), [("", "operate.txt"), ("1", "extras.txt")])
+def test_the_bootstrap_needs_only_the_standard_library(tmp_path: Path, extras: str, lock: str) -> None:
     """Run by a Python without any package, with an environment that is there: it must get as far as starting it."""
-    folder = tmp_path / "cache/python" / environment_folder(LOCKS / "operate.txt").name
+    folder = tmp_path / "cache/python" / environment_folder(LOCKS / lock).name
     (folder / "bin").mkdir(parents=True)
     (folder / "bin/python").write_text('#!/bin/sh\necho "started $@"\n')
     (folder / "bin/python").chmod(0o755)
@@ -45,7 +46,7 @@ def test_the_bootstrap_needs_only_the_standard_library(tmp_path: Path) -> None:
         "status",
         "laptop",
     ]
-    environ = {**os.environ, "PRAXIS_CACHE": str(tmp_path / "cache")}
+    environ = {**os.environ, "PRAXIS_CACHE": str(tmp_path / "cache"), "PRAXIS_EXTRAS": extras}
     result = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert result.stderr == ""
     assert result.stdout.startswith("started -P -c")

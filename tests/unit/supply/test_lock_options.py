@@ -27,10 +27,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 def test_every_lock_is_written_with_hashes_and_without_an_index(asked: dict[str, list[str]]) -> None:
     locks.main([])
-    assert {"locks/operate.txt", "locks/dev.txt", "images/runtime/requirements.txt"} <= set(asked)
+    assert {"locks/operate.txt", "locks/extras.txt", "locks/dev.txt", "images/runtime/requirements.txt"} <= set(asked)
     for words in asked.values():
         assert {"--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"} <= set(words)
     assert "--universal" in asked["locks/operate.txt"]
+    assert "--all-extras" in asked["locks/extras.txt"]
     assert "--group" in asked["locks/dev.txt"]
     assert IMAGE_PLATFORM in asked["images/runtime/requirements.txt"]
 

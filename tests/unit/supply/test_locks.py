@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 
 import pytest
@@ -25,7 +26,7 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["operate.txt", "dev.txt", "uv.txt", "go.txt"])
+@pytest.mark.parametrize("name", ["operate.txt", "extras.txt", "dev.txt", "uv.txt", "go.txt"])
 def test_every_pin_has_a_hash_and_no_host_is_named(name: str) -> None:
     text = (LOCKS / name).read_text(encoding="utf-8")
     blocks = text.replace("\\\n", " ").splitlines()
@@ -38,7 +39,11 @@ def test_every_pin_has_a_hash_and_no_host_is_named(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("lock", "wanted"),
-    [("operate.txt", DEPENDENCIES), ("dev.txt", [*DEPENDENCIES, *PROJECT["dependency-groups"]["dev"]])],
+    [
+        ("operate.txt", DEPENDENCIES),
+        ("extras.txt", [*DEPENDENCIES, *itertools.chain(*PROJECT["project"]["optional-dependencies"].values())]),
+        ("dev.txt", [*DEPENDENCIES, *PROJECT["dependency-groups"]["dev"]]),
+    ],
 )
 def test_the_lock_satisfies_what_is_declared(lock: str, wanted: list[str]) -> None:
     locked = pins(lock)
@@ -49,5 +54,9 @@ def test_the_lock_satisfies_what_is_declared(lock: str, wanted: list[str]) -> No
 
 
 def test_development_runs_on_what_operators_get() -> None:
-    operate, dev = pins("operate.txt"), pins("dev.txt")
+    operate, extras, dev = pins("operate.txt"), pins("extras.txt"), pins("dev.txt")
     assert {name: dev.get(name) for name in operate} == operate
+    assert {name: extras.get(name) for name in operate} == operate
+    both = extras.keys() & dev.keys()
+    assert {name: dev[name] for name in both} == {name: extras[name] for name in both}
+    assert {"boto3", "azure-identity", "azure-keyvault-secrets", "kubernetes"} <= both
