@@ -57,8 +57,11 @@ class Target(Protocol):
         """Run ``spec`` when its needs and ``after`` are ready; the result is ready when its probe says so."""
         ...
 
-    def reach(self, service: str) -> pulumi.Output[str]:
-        """Base URL by which the operator's side reaches an admin API, known once ``service`` is ready."""
+    def reach(self, service: str, *, in_preview: bool = False) -> pulumi.Output[str]:
+        """Base URL by which the operator's side reaches an admin API, known once ``service`` is ready.
+
+        ``in_preview``: a preview knows it already (:func:`early`), where the target can tell it before that.
+        """
         ...
 
 

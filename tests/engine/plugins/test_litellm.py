@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pulumi
@@ -13,9 +14,11 @@ import pytest
 from pulumi import automation
 
 from components import litellm
+from components.governance import Governance, GovernanceArgs
 from components.target import early
-from config import versions
+from config import load_stack, versions
 from infra.drift import engine as drift
+from infra.paths import STACKS
 from infra.plugins.install import install
 from infra.plugins.litellm.provider import schema
 from infra.supply.engine import ENGINE
@@ -45,7 +48,7 @@ def deploy(engine: Engine, unique: str, url: str) -> Iterator[Deployer]:
     deployer.clean_up()
 
 
-class Governance:
+class Made:
     """A role's budget, a department's team and a model; what it declares can be changed between runs."""
 
     def __init__(self, url: str) -> None:
@@ -77,17 +80,21 @@ class Governance:
         litellm.Model("a", model, opts)
 
 
-class Behind(Governance):
+class Behind(Made):
     """It can be asked only when something else was made, as LiteLLM when its container was."""
 
     def address(self) -> pulumi.Input[str]:
         own = litellm.Provider("known", litellm.ProviderArgs(url=self.url, master_key=self.master_key))
-        door = litellm.Budget("door", litellm.BudgetArgs(budget_id=self.door), pulumi.ResourceOptions(provider=own))
+        door = litellm.Budget(
+            "door",
+            litellm.BudgetArgs(budget_id=self.door),
+            pulumi.ResourceOptions(provider=own, delete_before_replace=True),
+        )
         return early(str(self.url), door.id)
 
 
 def test_a_budget_is_raised_in_sight(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
-    program = Governance(url)
+    program = Made(url)
     stack = deploy(program)
     assert stack.up() == {"create": 5}  # the stack itself and its provider are two of them
     assert stack.up() == {}
@@ -109,7 +116,7 @@ def test_what_is_there_is_adopted_and_what_is_destroyed_is_gone(
 ) -> None:
     played.team_new({"team_id": "research", "team_alias": "research"})
     played.keys["alice"] = "research"
-    stack = deploy(Governance(url))
+    stack = deploy(Made(url))
     assert stack.up() == {"create": 5}
     assert played.teams["research"]["team_alias"] == "Research"
     assert stack.destroy() == {"delete": 5}
@@ -121,7 +128,7 @@ def test_what_is_there_is_adopted_and_what_is_destroyed_is_gone(
 def test_it_is_imported(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
     played.budget_new({"budget_id": "role-engineer", "max_budget": 50, "budget_duration": "30d", "rpm_limit": 600})
     before = dict(played.budgets["role-engineer"])
-    program = Governance(url)
+    program = Made(url)
     program.adopted = True
     stack = deploy(program)
     assert stack.up() == {"create": 4, "import": 1}
@@ -132,7 +139,7 @@ def test_it_is_imported(deploy: Deployer, played: PlayedLiteLLM, url: str) -> No
 
 def test_an_import_that_differs_says_the_field_and_sets_it(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
     played.budget_new({"budget_id": "role-engineer", "max_budget": 60, "budget_duration": "30d", "rpm_limit": 600})
-    program = Governance(url)
+    program = Made(url)
     program.adopted = True
     stack = deploy(program)
     assert stack.up() == {"create": 4, "import": 1, "update": 1}
@@ -141,7 +148,7 @@ def test_an_import_that_differs_says_the_field_and_sets_it(deploy: Deployer, pla
 
 
 def test_a_raise_by_hand_is_found_and_mended(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
-    stack = deploy(Governance(url))
+    stack = deploy(Made(url))
     stack.up()
     assert drift.look(stack.stack, "t").findings == ()
     played.budgets["role-engineer"]["max_budget"] = 75.0
@@ -163,7 +170,7 @@ def test_a_raise_by_hand_is_found_and_mended(deploy: Deployer, played: PlayedLit
 
 
 def test_no_secret_is_in_the_state_or_said(deploy: Deployer, url: str) -> None:
-    stack = deploy(Governance(url))
+    stack = deploy(Made(url))
     stack.up(diff=True)
     for secret in (MASTER, "canary-provider-key"):
         assert (secret in stack.plain_state(), secret in stack.said) == (False, False)
@@ -189,11 +196,54 @@ def test_what_it_waits_for_is_made_again_and_a_preview_shows_the_raise_and_no_mo
     assert stack.changed["engineer"] == ["max_budget"]
     assert "max_budget: 50 => 75" in stack.said
     stack.up()
-    assert [path for path, _ in played.changes()][-3:] == ["/budget/new", "/budget/update", "/budget/delete"]
+    assert [path for path, _ in played.changes()][-3:] == ["/budget/delete", "/budget/new", "/budget/update"]
+
+
+class OfTheStack:
+    """What the laptop's stack file declares, by the stack's own component."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.stack = load_stack("laptop", STACKS)
+
+    def reach(self, service: str, *, in_preview: bool = False) -> pulumi.Output[str]:
+        assert (service, in_preview) == ("litellm", True)
+        return pulumi.Output.from_input(self.url)
+
+    def __call__(self) -> None:
+        args = GovernanceArgs(
+            target=self,  # type: ignore[arg-type]  # nothing but "reach" is asked of it
+            stack=self.stack,
+            secret=lambda name: pulumi.Output.secret({"litellm-master-key": MASTER}[name]),
+        )
+        Governance("praxis-governance", args)
+
+
+def test_the_stack_file_s_raise_is_seen_and_done_and_down_keeps_what_the_data_keep(
+    deploy: Deployer, played: PlayedLiteLLM, url: str
+) -> None:
+    program = OfTheStack(url)
+    played.team_new({"team_id": "research", "team_alias": "research"})
+    played.keys["alice"] = "research"
+    stack = deploy(program)
+    stack.up()
+    assert {name: budget["max_budget"] for name, budget in played.budgets.items()} == {"engineer": 50, "analyst": 20}
+    engineer = program.stack.roles["engineer"]
+    raised = engineer.model_copy(update={"budget": engineer.budget.model_copy(update={"usd": Decimal(75)})})
+    program.stack = program.stack.model_copy(update={"roles": {**program.stack.roles, "engineer": raised}})
+    assert stack.preview(diff=True) == {"update": 1}
+    assert "max_budget: 50 => 75" in stack.said
+    stack.up()
+    assert played.budgets["engineer"]["max_budget"] == 75
+    stack.destroy()
+    assert set(played.teams) == {"research", "finance"}
+    assert set(played.budgets) == {"engineer", "analyst"}
+    assert played.keys == {"alice": "research"}
+    assert "/team/delete" not in [path for path, _ in played.changes()]
 
 
 def test_another_id_is_another_object(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
-    program = Governance(url)
+    program = Made(url)
     stack = deploy(program)
     stack.up()
     program.team_id = "finance"
@@ -203,7 +253,7 @@ def test_another_id_is_another_object(deploy: Deployer, played: PlayedLiteLLM, u
 
 
 def test_a_wrong_master_key_and_a_negative_budget_are_named(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
-    program = Governance(url)
+    program = Made(url)
     program.master_key = "sk-another-canary"
     stack = deploy(program)
     with pytest.raises(automation.CommandError):
