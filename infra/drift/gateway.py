@@ -1,7 +1,12 @@
-"""The look at LiteLLM by its admin API: models, teams, and each subject's key with its limits and budget."""
+"""The look at LiteLLM by its admin API: models, users, and each subject's key with its limits and budget.
+
+Declared teams and budgets are resources, which Pulumi's refresh looks at (infra.drift.engine); here are only teams that
+nobody declared.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,11 +20,8 @@ from config.stack import Stack
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.docker import ADMIN_PATHS
-from runtime.contract import EffectivePolicy, resolve
+from runtime.contract import NO_MODELS, EffectivePolicy, resolve
 
-PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
-"""The custodian's words for a budget's period (runtime.custodian.litellm)."""
-NO_MODELS = "no-default-models"
 LIMITS = {
     "limits.requests_per_minute": "rpm_limit",
     "limits.tokens_per_minute": "tpm_limit",
@@ -28,9 +30,9 @@ LIMITS = {
 """Field -> LiteLLM's own name."""
 FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
 UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
-"""What a team or a user never has of its own: budgets and limits are the keys'."""
+"""What a user, or a team that nobody declared, never has of its own: budgets and limits are the keys'."""
 PARAMS = ("model", "api_base", "input_cost_per_token", "output_cost_per_token")
-WHERE = "LiteLLM: models, teams, users"
+WHERE = "LiteLLM: models, users, keys"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,7 @@ class Judge:
     def judged(self, live: Gateway) -> Iterator[Finding]:
         """Findings of models, teams, users and keys. A subject that has not come yet has nothing in LiteLLM."""
         yield from self._models(live.models)
-        for team in live.teams:
+        for team in self.undeclared(live):
             yield from self.team(team)
         names = names_of(live)
         for user in live.users:
@@ -62,8 +64,12 @@ class Judge:
         for key in live.keys:
             yield from self.key(key, names)
 
+    def undeclared(self, live: Gateway) -> Iterator[Mapping[str, Any]]:
+        """The teams that are no department's."""
+        return (team for team in live.teams if team["team_id"] not in self.stack.departments)
+
     def team(self, team: Mapping[str, Any]) -> Iterator[Finding]:
-        """Findings of a department's team."""
+        """Findings of a team that nobody declared."""
         resource = f"litellm/team/{team['team_id']}"
         yield from self._unset(resource, team)
         yield from self._blocked(resource, team)
@@ -98,7 +104,7 @@ class Judge:
     def key(self, key: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
         """Findings of a key: it is a subject's, with its effective policy, or it is foreign."""
         owner, token = str(key.get("user_id") or ""), str(key["token"])[:12]
-        if not owner or key.get("key_alias") != owner:
+        if not of_the_custodian(key):
             whose = f"of {names.get(owner, owner)}" if owner else "of nobody"
             live = f"a key that the custodian did not make, {whose}"
             yield self._finding(f"litellm/key/{token}", "state", Kind.FOREIGN, None, live)
@@ -124,11 +130,17 @@ class Judge:
         return Finding(resource=resource, path=path, kind=kind, declared=declared, live=live, repair=repair)
 
 
+def of_the_custodian(key: Mapping[str, Any]) -> bool:
+    """Whether a key has an alias as the custodian gives them: the subject's id, and a digest of the key behind it."""
+    owner, alias = str(key.get("user_id") or ""), str(key.get("key_alias") or "")
+    return bool(owner) and re.fullmatch(rf"{re.escape(owner)}(\.[0-9a-f]{{8}})?", alias) is not None
+
+
 def wanted(policy: EffectivePolicy) -> dict[str, Any]:
     """What the custodian gives a subject's key, as fields."""
     fields = {
         "budget.usd": Decimal(policy.budget.usd),
-        "budget.period": PERIODS[policy.budget.period],
+        "budget.period": policy.budget.duration,
         "models": sorted(policy.models) or [NO_MODELS],
         "team": policy.department,
         **{path: getattr(policy.limits, path.removeprefix("limits.")) for path in LIMITS},
@@ -155,7 +167,7 @@ def settings(policy: EffectivePolicy) -> dict[str, Any]:
 
 def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]:
     """The calls of LiteLLM's API, as (path, body), that make everything as declared but for the models."""
-    for team in live.teams:
+    for team in judge.undeclared(live):
         if any(judge.team(team)):
             yield "/team/update", {"team_id": team["team_id"], **dict.fromkeys(UNSET.values())}
         if team.get("blocked"):
@@ -168,7 +180,7 @@ def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]
         if not any(judge.key(key, names)):
             continue
         policy = judge.policy(names.get(str(key.get("user_id")), ""))
-        if key.get("key_alias") != key.get("user_id") or policy is None:
+        if not of_the_custodian(key) or policy is None:
             yield "/key/delete", {"keys": [key["token"]]}
             continue
         if wanted(policy) != held(key):
@@ -234,7 +246,7 @@ def judge(name: str, stack: Stack, spec: ServiceSpec) -> Judge:
 
 
 def look(stack: Stack, master_key: str, by: Judge) -> Seen:
-    """Models, teams, users and keys of the running LiteLLM."""
+    """Models, users and keys of the running LiteLLM, and teams that nobody declared."""
     try:
         with client(stack, master_key) as http:
             found = read(http)

@@ -58,6 +58,7 @@ class Made:
         self.adopted = False
         self.team_id = "research"
         self.door = "one"
+        self.provider_key = "canary-provider-key"
 
     def address(self) -> pulumi.Input[str]:
         return self.url
@@ -76,7 +77,7 @@ class Made:
         litellm.Team(
             "research", team, pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True))
         )
-        model = litellm.ModelArgs(model_id="m1", model_name="a", model="openai/a", api_key="canary-provider-key")
+        model = litellm.ModelArgs(model_id="m1", model_name="a", model="openai/a", api_key=self.provider_key)
         litellm.Model("a", model, opts)
 
 
@@ -170,10 +171,15 @@ def test_a_raise_by_hand_is_found_and_mended(deploy: Deployer, played: PlayedLit
 
 
 def test_no_secret_is_in_the_state_or_said(deploy: Deployer, url: str) -> None:
-    stack = deploy(Made(url))
+    program = Made(url)
+    stack = deploy(program)
     stack.up(diff=True)
     for secret in (MASTER, "canary-provider-key"):
         assert (secret in stack.plain_state(), secret in stack.said) == (False, False)
+    program.provider_key = "canary-second-key"
+    announced = drift.Announced(lambda _: None)
+    stack.stack.preview(on_event=announced, on_output=lambda _: None)
+    assert list(announced.fields()) == [("litellm/model/m1", "api_key", drift.HIDDEN, drift.HIDDEN_LIVE)]
     assert "ciphertext" in json.dumps(stack.resource("admin")["inputs"]["master_key"])
 
 
@@ -233,6 +239,9 @@ def test_the_stack_file_s_raise_is_seen_and_done_and_down_keeps_what_the_data_ke
     program.stack = program.stack.model_copy(update={"roles": {**program.stack.roles, "engineer": raised}})
     assert stack.preview(diff=True) == {"update": 1}
     assert "max_budget: 50 => 75" in stack.said
+    announced = drift.Announced(lambda _: None)
+    stack.stack.preview(on_event=announced, on_output=lambda _: None)
+    assert list(announced.fields()) == [("litellm/budget/engineer", "max_budget", "50", "75")]
     stack.up()
     assert played.budgets["engineer"]["max_budget"] == 75
     stack.destroy()
