@@ -21,6 +21,7 @@ from infra.drift import engine as drift
 from infra.paths import STACKS
 from infra.plugins.install import install
 from infra.plugins.litellm.provider import schema
+from infra.supply import engine as supply
 from infra.supply.engine import ENGINE
 from tests.engine.plugins.conftest import Deployer
 from tests.engine.plugins.harness import Engine, environment
@@ -146,6 +147,36 @@ def test_an_import_that_differs_says_the_field_and_sets_it(deploy: Deployer, pla
     assert stack.up() == {"create": 4, "import": 1, "update": 1}
     assert "[diff: ~max_budget]" in stack.said
     assert played.budgets["role-engineer"]["max_budget"] == 50
+
+
+def test_it_is_imported_from_the_command_line(played: PlayedLiteLLM, url: str, tmp_path: Path) -> None:
+    played.team_new({"team_id": "research", "team_alias": "Research", "max_budget": 5})
+    install(tmp_path / "home", Path(sys.executable), stand_ins=False)
+    (tmp_path / "Pulumi.yaml").write_text("name: imported\nruntime: python\n", encoding="utf-8")
+
+    host = {"PRAXIS_PYTHON": sys.executable, "PRAXIS_LANGUAGE_HOST": str(Path(supply.__file__).with_name("host.py"))}
+
+    def run(*arguments: str, value: str | None = None) -> str:
+        done = subprocess.run(
+            [ENGINE.path(), *arguments, "--non-interactive"],
+            env=environment(tmp_path) | host,
+            cwd=tmp_path,
+            input=value,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("stack", "init", "one")
+    run("config", "set", "litellm:url", url)
+    run("config", "set", "--secret", "litellm:master_key", value=MASTER)
+    run("import", "litellm:index:Team", "research", "research", "--yes", "--generate-code=false", "--protect=false")
+    found = json.loads(run("stack", "export"))["deployment"]["resources"]
+    (team,) = (one for one in found if one["type"] == "litellm:index:Team")
+    assert team["inputs"] == {"team_id": "research", "team_alias": "Research", "max_budget": 5}
+    assert played.changes() == []
 
 
 def test_a_raise_by_hand_is_found_and_mended(deploy: Deployer, played: PlayedLiteLLM, url: str) -> None:
