@@ -11,6 +11,7 @@ from components.data import Data, DataArgs, postgres, redis
 from components.edge import Edge, EdgeArgs, edge
 from components.egress import Egress, EgressArgs, egress
 from components.gateway import Gateway, GatewayArgs, litellm, local_model
+from components.governance import Governance, GovernanceArgs
 from components.identity import Identity, IdentityArgs, server
 from components.observability import Observability, ObservabilityArgs, collector, mlflow, sso
 from components.realm import Secret
@@ -54,7 +55,7 @@ def blueprint(stack: Stack, name: str) -> Blueprint:
 
 @dataclass(frozen=True, kw_only=True)
 class AiGatewayArgs:
-    """``secret`` looks secrets up by name; only the realm's provider and its objects are given any."""
+    """``secret`` looks secrets up by name; only Keycloak's and LiteLLM's providers and the realm's objects get any."""
 
     target: Target
     stack: Stack
@@ -93,9 +94,12 @@ class AiGateway(pulumi.ComponentResource):
         )
         Observability(f"{name}-observability", observed, child)
         Gateway(f"{name}-gateway", GatewayArgs(target=target, services=plan.pick("model", "litellm")), child)
+        governance = Governance(
+            f"{name}-governance", GovernanceArgs(target=target, stack=args.stack, secret=args.secret), child
+        )
         Custodian(
             f"{name}-custodian",
-            CustodianArgs(target=target, service=plan["custodian"], realm=identity.realm),
+            CustodianArgs(target=target, service=plan["custodian"], realm=identity.realm, governance=governance),
             child,
         )
         for way_out in plan.pick("egress"):

@@ -60,11 +60,14 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CustodianArgs:
-    """``realm``: whose tokens the custodian verifies; it is ready only when the realm's keys can be fetched."""
+    """What must be there before it starts: ``realm``, whose tokens it verifies, for it is ready only when the realm's
+    keys can be fetched; ``governance``, for the teams that it makes keys in.
+    """
 
     target: Target
     service: ServiceSpec
     realm: pulumi.Resource
+    governance: pulumi.Resource
 
 
 class Custodian(pulumi.ComponentResource):
@@ -72,5 +75,5 @@ class Custodian(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CustodianArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("praxis:custodian:Custodian", name, None, opts)
-        args.target.service(args.service, self, after=[args.realm])
+        args.target.service(args.service, self, after=[args.realm, args.governance])
         self.register_outputs({})

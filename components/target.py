@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import pulumi
 
@@ -57,9 +57,29 @@ class Target(Protocol):
         """Run ``spec`` when its needs and ``after`` are ready; the result is ready when its probe says so."""
         ...
 
-    def reach(self, service: str) -> pulumi.Output[str]:
-        """Base URL by which the operator's side reaches an admin API, known once ``service`` is ready."""
+    def reach(self, service: str, *, in_preview: bool = False) -> pulumi.Output[str]:
+        """Base URL by which the operator's side reaches an admin API, known once ``service`` is ready.
+
+        ``in_preview``: a preview knows it already (:func:`early`), where the target can tell it before that.
+        """
         ...
+
+
+def early(value: str, after: pulumi.Output[Any]) -> pulumi.Output[str]:
+    """``value``, as an output that a preview knows; in an update it comes when ``after`` is there, and not before.
+
+    For what depends on a server and asks nothing of it in a preview: an address that was unknown for as long as the
+    server is made again would let every object inside it look changed.
+    """
+
+    async def known() -> bool:
+        return True
+
+    async def awaited() -> str:
+        await after.future(with_unknowns=True)
+        return value
+
+    return pulumi.Output(after.resources(), awaited(), known())
 
 
 def require(target: Target, wanted: Iterable[Capability]) -> None:

@@ -6,6 +6,8 @@ PULUMI_ENGINE = "3.274.1"
 PULUMI_SDK = "3.272.0"
 PULUMI_DOCKER = "5.1.0"
 PULUMI_KEYCLOAK = "6.13.0"
+PULUMI_LITELLM = "0.1.0"
+"""Our own plugin (infra/plugins/litellm), not LiteLLM."""
 
 TRAEFIK = "3.6.12"
 KEYCLOAK = "26.7.3"

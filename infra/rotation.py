@@ -25,6 +25,8 @@ class Step(StrEnum):
     """PostgreSQL's role must get the same password."""
     KEYCLOAK = "Keycloak object"
     """A user or a client in Keycloak must get the same value, and Pulumi's state must know."""
+    LITELLM = "LiteLLM's provider"
+    """Pulumi's state must know what to sign in to LiteLLM with."""
     RESTART = "service restart"
     """Services that read it at their start alone must start again."""
     LITELLM_KEYS = "keys in LiteLLM"
@@ -110,6 +112,8 @@ def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
         steps.append(Step.DATABASE_ROLE)
     if secret in _KEYCLOAK | subjects:
         steps.append(Step.KEYCLOAK)
+    if secret == "litellm-master-key":  # noqa: S105 - its name
+        steps.append(Step.LITELLM)
     if _restarts(secret, services):
         steps.append(Step.RESTART)
     if secret == "litellm-subject-seed":  # noqa: S105 - its name

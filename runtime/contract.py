@@ -99,9 +99,19 @@ class Budget(Model):
     period: Literal["day", "week", "month"] = "month"
 
     @property
+    def days(self) -> int:
+        """Length of the period; a month counts 30 days."""
+        return {"day": 1, "week": 7, "month": 30}[self.period]
+
+    @property
     def usd_per_day(self) -> Decimal:
-        """The daily rate, by which budgets of different periods are compared (a month counts 30 days)."""
-        return self.usd / {"day": 1, "week": 7, "month": 30}[self.period]
+        """The daily rate, by which budgets of different periods are compared."""
+        return self.usd / self.days
+
+    @property
+    def duration(self) -> str:
+        """The period as LiteLLM writes it."""
+        return f"{self.days}d"
 
 
 class Price(Model):
@@ -220,6 +230,9 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     values = [value for value in (a, b) if value is not None]
     return min(values, default=None)
 
+
+NO_MODELS = "no-default-models"
+"""LiteLLM reads an empty list as "all models"; this name of its own means none."""
 
 EGRESS_PLACEHOLDER = "praxis-egress"
 """What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""

@@ -28,6 +28,7 @@ class RecordingTarget:
     volumes: list[str] = field(default_factory=list)
     receivers: list[str] = field(default_factory=list)
     services: dict[str, ServiceSpec] = field(default_factory=dict)
+    after: dict[str, list[pulumi.Resource]] = field(default_factory=dict)
 
     def network(self, name: NetworkName, parent: pulumi.Resource) -> None:
         self.networks.append(name)
@@ -44,8 +45,9 @@ class RecordingTarget:
         missing = set(spec.needs) - set(self.services)
         assert not missing, f"{spec.name} is made before what it needs: {missing}"
         self.services[spec.name] = spec
+        self.after[spec.name] = list(after)
         return Recorded(f"service-{spec.name}", pulumi.ResourceOptions(parent=parent, depends_on=list(after)))
 
-    def reach(self, service: str) -> pulumi.Output[str]:
+    def reach(self, service: str, *, in_preview: bool = False) -> pulumi.Output[str]:
         assert service in self.services, f"{service} cannot be reached before it is made"
         return pulumi.Output.from_input(f"http://reach.test/{service}")

@@ -19,6 +19,7 @@ from infra.cli.containers import mounted, remove_rest, remove_unknown, running, 
 from infra.cli.engine import Progress, deployment, failure, select, settle, unprotect
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
+from infra.drift.engine import Announced
 from infra.paths import STACKS
 from infra.places import where
 from infra.supply.engine import pulumi_environment
@@ -48,8 +49,9 @@ def preview(loaded: Loaded, *, as_json: bool) -> None:
     loaded.store()
     supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(Steps())
     progress = Progress(Steps())
+    announced = Announced(progress)
     try:
-        result = select(loaded).preview(on_event=progress, on_output=_ignore, color="never")
+        result = select(loaded).preview(on_event=announced, on_output=_ignore, color="never")
     except automation.CommandError as error:
         raise failure(error, progress) from None
     changes = {str(getattr(key, "value", key)): count for key, count in result.change_summary.items()}
@@ -57,6 +59,9 @@ def preview(loaded: Loaded, *, as_json: bool) -> None:
         emit_json(changes)
         return
     table("Preview", ["change", "resources"], [[key, str(count)] for key, count in sorted(changes.items())])
+    rows = [[resource, field, now or "-", then or "-"] for resource, field, now, then in announced.fields()]
+    if rows:
+        table("Fields that change in place", ["resource", "field", "now", "then"], rows)
 
 
 def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:

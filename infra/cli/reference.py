@@ -18,6 +18,7 @@ from config.stack import Stack
 from infra.cli.drift import schema
 from infra.cli.main import app
 from infra.paths import REPOSITORY, STACKS
+from infra.plugins.litellm.provider import schema as litellm_schema
 from infra.targets.docker import DockerTarget
 
 REFERENCE = REPOSITORY / "docs" / "reference"
@@ -31,6 +32,7 @@ def pages() -> dict[str, str]:
         "command-line.md": command_line(),
         "services.md": services(),
         "targets.md": targets(),
+        "litellm-plugin.md": litellm_plugin(),
         "drift.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 
@@ -146,6 +148,34 @@ def targets() -> str:
     lines.append(f"| capability | {DockerTarget.name} |\n| --- | --- |\n")
     lines.extend(f"| {c.value} | {'yes' if c in DockerTarget.capabilities else 'no'} |\n" for c in Capability)
     return "".join(lines)
+
+
+def litellm_plugin() -> str:
+    """Everything in the schema of our LiteLLM plugin."""
+    package = litellm_schema()
+    lines = [f"# The LiteLLM plugin\n\n{NOTE}{package['description']}\n\n"]
+    lines.append(
+        f"Package `{package['name']}`, version {package['version']}; its schema is "
+        "`infra/plugins/litellm/schema.json`, its Python module `components/litellm.py`. "
+        "`pulumi package get-schema litellm` prints it.\n"
+    )
+    lines += ["\n## The provider\n\n", f"{package['provider']['description']}\n\n", *_properties(package["provider"])]
+    for token, found in sorted(package["resources"].items()):
+        lines += [f"\n## `{token}`\n\n", f"{found['description']}\n\n", *_properties(found)]
+    return "".join(lines)
+
+
+def _properties(found: dict[str, Any]) -> Iterator[str]:
+    yield "| property | type | | meaning |\n| --- | --- | --- | --- |\n"
+    for name, rule in found["inputProperties"].items():
+        notes = [
+            *(["required"] if name in found["requiredInputs"] else []),
+            *(["secret"] if rule.get("secret") else []),
+            *(["a change replaces"] if rule.get("willReplaceOnChanges") else []),
+        ]
+        inside = rule.get("items") or rule.get("additionalProperties")
+        kind = f"{rule['type']} of {inside['type']}" if inside else rule["type"]
+        yield f"| `{name}` | {kind} | {', '.join(notes)} | {_cell(rule['description'])} |\n"
 
 
 def _first(text: str | None) -> str:

@@ -32,6 +32,8 @@ SHOWN_WITHIN_S = 20.0
 STARTED_WITHIN_S = 180.0
 ON_THEIR_WAY_S = 10.0
 """What the edge has let in with a subject's old key has reached LiteLLM by then."""
+LITELLM_PROVIDER = "praxis-governance-admin"
+"""The resource that is given LiteLLM's master key."""
 MEANWHILE = {
     "keycloak": "no sign-in and no new token meanwhile; requests went on",
     "mlflow": "spans were queued meanwhile; requests went on",
@@ -155,18 +157,27 @@ def _keycloak(rotation: Rotation, names: tuple[str, ...]) -> None:
     _declared(rotation, [keycloak.resource(name) for name in names])
 
 
+def _litellm(rotation: Rotation, _: tuple[str, ...]) -> None:
+    """A look for drift signs in with what Pulumi's state knows. A stack from before the provider knows of none."""
+    if any(urn.endswith(f"::{LITELLM_PROVIDER}") for urn in _known(select(rotation.loaded))):
+        _declared(rotation, [LITELLM_PROVIDER])
+
+
+def _known(stack: automation.Stack) -> list[str]:
+    return [resource["urn"] for resource in (stack.export_stack().deployment or {}).get("resources", [])]
+
+
 def _declared(rotation: Rotation, resources: list[str]) -> None:
     """Bring these resources, and Pulumi's state of them, in line with the store. Nothing else is touched."""
     stack, progress = select(rotation.loaded), Progress(rotation.steps)
-    known = [resource["urn"] for resource in (stack.export_stack().deployment or {}).get("resources", [])]
-    targets = [urn for urn in known if urn.rpartition("::")[2] in resources]
+    targets = [urn for urn in _known(stack) if urn.rpartition("::")[2] in resources]
     if len(targets) != len(resources):
         raise CommandError(f"Pulumi's state does not know {', '.join(resources)}", fix=f"./praxis up {rotation.name}")
     try:
         stack.up(target=targets, on_event=progress, on_output=lambda _: None, color="never", show_secrets=False)
     except automation.CommandError as error:
         raise failure(error, progress) from None
-    rotation.steps(f"Keycloak and Pulumi's state agree on {', '.join(resources)}")
+    rotation.steps(f"what runs and Pulumi's state agree on {', '.join(resources)}")
 
 
 def _restarted(rotation: Rotation, names: tuple[str, ...]) -> None:
@@ -232,6 +243,7 @@ STEPS: Mapping[Step, Callable[[Rotation, tuple[str, ...]], None]] = {
     Step.REDIS_USER: _redis_user,
     Step.DATABASE_ROLE: _database_role,
     Step.KEYCLOAK: _keycloak,
+    Step.LITELLM: _litellm,
     Step.RESTART: _restarted,
     Step.LITELLM_KEYS: _litellm_keys,
     Step.CLIENTS: _clients,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +26,29 @@ ALSO_LOOKED_AT = frozenset(
 )
 """Properties of containers that are found field by field by the look at containers."""
 SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - Pulumi's mark on what is a special value
-WHAT = "Pulumi's refresh: realm, networks, volumes"
+WHAT = "Pulumi's refresh: realm, teams, budgets, networks, volumes"
 REASON_CHARACTERS = 300
 HIDDEN, HIDDEN_LIVE = "(a secret)", "(another secret)"
+
+
+@dataclass
+class Announced:
+    """Takes in what the engine is about to do, and passes every event on."""
+
+    then: Callable[[EngineEvent], None]
+    steps: list[StepEventMetadata] = field(default_factory=list)
+
+    def __call__(self, event: EngineEvent) -> None:
+        """Take one event."""
+        if event.resource_pre_event is not None:
+            self.steps.append(event.resource_pre_event.metadata)
+        self.then(event)
+
+    def fields(self) -> Iterator[tuple[str, str, str | None, str | None]]:
+        """What changes in place: (resource, field, now, then). Secrets are hidden, containers left out."""
+        for one in findings(self.steps, ""):
+            if one.kind is Kind.CHANGED and not one.resource.startswith("container/"):
+                yield one.resource, one.path, one.declared, one.live
 
 
 @dataclass

@@ -1,4 +1,8 @@
-"""The look at LiteLLM by its admin API: models, teams, and each subject's key with its limits and budget."""
+"""The look at LiteLLM by its admin API: models, users, and each subject's key with its limits and budget.
+
+Declared teams and budgets are resources, which Pulumi's refresh looks at (infra.drift.engine); here are only teams that
+nobody declared.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,8 @@ from config.stack import Stack
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.docker import ADMIN_PATHS
-from runtime.contract import EffectivePolicy, resolve
+from runtime.contract import NO_MODELS, EffectivePolicy, resolve
 
-PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
-"""The custodian's words for a budget's period (runtime.custodian.litellm)."""
-NO_MODELS = "no-default-models"
 LIMITS = {
     "limits.requests_per_minute": "rpm_limit",
     "limits.tokens_per_minute": "tpm_limit",
@@ -28,9 +29,9 @@ LIMITS = {
 """Field -> LiteLLM's own name."""
 FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
 UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
-"""What a team or a user never has of its own: budgets and limits are the keys'."""
+"""What a user, or a team that nobody declared, never has of its own: budgets and limits are the keys'."""
 PARAMS = ("model", "api_base", "input_cost_per_token", "output_cost_per_token")
-WHERE = "LiteLLM: models, teams, users"
+WHERE = "LiteLLM: models, users, keys"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Judge:
     def judged(self, live: Gateway) -> Iterator[Finding]:
         """Findings of models, teams, users and keys. A subject that has not come yet has nothing in LiteLLM."""
         yield from self._models(live.models)
-        for team in live.teams:
+        for team in self.undeclared(live):
             yield from self.team(team)
         names = names_of(live)
         for user in live.users:
@@ -62,8 +63,12 @@ class Judge:
         for key in live.keys:
             yield from self.key(key, names)
 
+    def undeclared(self, live: Gateway) -> Iterator[Mapping[str, Any]]:
+        """The teams that are no department's."""
+        return (team for team in live.teams if team["team_id"] not in self.stack.departments)
+
     def team(self, team: Mapping[str, Any]) -> Iterator[Finding]:
-        """Findings of a department's team."""
+        """Findings of a team that nobody declared."""
         resource = f"litellm/team/{team['team_id']}"
         yield from self._unset(resource, team)
         yield from self._blocked(resource, team)
@@ -134,7 +139,7 @@ def wanted(policy: EffectivePolicy) -> dict[str, Any]:
     """What the custodian gives a subject's key, as fields."""
     fields = {
         "budget.usd": Decimal(policy.budget.usd),
-        "budget.period": PERIODS[policy.budget.period],
+        "budget.period": policy.budget.duration,
         "models": sorted(policy.models) or [NO_MODELS],
         "team": policy.department,
         **{path: getattr(policy.limits, path.removeprefix("limits.")) for path in LIMITS},
@@ -161,7 +166,7 @@ def settings(policy: EffectivePolicy) -> dict[str, Any]:
 
 def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]:
     """The calls of LiteLLM's API, as (path, body), that make everything as declared but for the models."""
-    for team in live.teams:
+    for team in judge.undeclared(live):
         if any(judge.team(team)):
             yield "/team/update", {"team_id": team["team_id"], **dict.fromkeys(UNSET.values())}
         if team.get("blocked"):
@@ -240,7 +245,7 @@ def judge(name: str, stack: Stack, spec: ServiceSpec) -> Judge:
 
 
 def look(stack: Stack, master_key: str, by: Judge) -> Seen:
-    """Models, teams, users and keys of the running LiteLLM."""
+    """Models, users and keys of the running LiteLLM, and teams that nobody declared."""
     try:
         with client(stack, master_key) as http:
             found = read(http)

@@ -16,6 +16,9 @@ NAMED_BY: Mapping[str, tuple[str, str]] = {
     "keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper": ("mapper", "name"),
     "keycloak:openid/userRealmRoleProtocolMapper:UserRealmRoleProtocolMapper": ("mapper", "name"),
     "keycloak:openid/groupMembershipProtocolMapper:GroupMembershipProtocolMapper": ("mapper", "name"),
+    "litellm:index:Budget": ("litellm/budget", "budget_id"),
+    "litellm:index:Model": ("litellm/model", "model_id"),
+    "litellm:index:Team": ("litellm/team", "team_id"),
 }
 """Type -> the kind's name, and the input that names one of them."""
 NAMED_AFTER: tuple[tuple[str, str, str], ...] = (

@@ -20,6 +20,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "role": ("roles",),
     "group": ("departments",),
     "team": ("departments",),
+    "budget": ("roles",),
     "model": ("models",),
     "client": ("agents",),
 }

@@ -25,7 +25,7 @@ class Plan:
     read_again: tuple[str, ...] = ()
     """Networks and volumes whose state is read again, so that the engine makes what is missing."""
     realm: bool = False
-    """Whether Keycloak's objects are read again, so that the engine sets them as declared."""
+    """Whether the objects inside Keycloak and LiteLLM are read again, so that the engine sets them as declared."""
     databases: tuple[str, ...] = ()
     """Databases whose role, password and database are made as at PostgreSQL's own start."""
 

@@ -20,7 +20,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.spec import CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
-from components.target import Capability
+from components.target import Capability, early
 
 NO_RESOLVER = "127.0.0.1"
 """Inside a container nobody answers there; names of the stack's own services are the daemon's to know."""
@@ -144,10 +144,11 @@ class DockerTarget:
         self._services[spec.name] = self._container(spec, parent, mounts=mounts, after=[*needs, *after])
         return self._services[spec.name]
 
-    def reach(self, service: str) -> pulumi.Output[str]:
+    def reach(self, service: str, *, in_preview: bool = False) -> pulumi.Output[str]:
         """The edge's admin entry point, on this machine's loopback; known once edge and service are ready."""
         ready = pulumi.Output.all(self._services["edge"].id, self._services[service].id)
-        return ready.apply(lambda _: f"http://127.0.0.1:{self._settings.admin_port}{ADMIN_PATHS[service]}")
+        url = f"http://127.0.0.1:{self._settings.admin_port}{ADMIN_PATHS[service]}"
+        return early(url, ready) if in_preview else ready.apply(lambda _: url)
 
     def _container(
         self,

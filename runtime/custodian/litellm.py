@@ -1,4 +1,7 @@
-"""Each subject as LiteLLM knows it: a user in its department's team, with a key of its own that it never sees."""
+"""Each subject as LiteLLM knows it: a user with a key of its own, which it never sees, in its department's team.
+
+The teams are declared (components.governance); users and keys are runtime data and made here, on first use.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,13 @@ from typing import Any
 
 import httpx
 
-from runtime.contract import EffectivePolicy
+from runtime.contract import NO_MODELS, EffectivePolicy
 from runtime.custodian.subject import Subject, UnavailableError
 from runtime.with_secrets import Delivered
 
-NO_MODELS = "no-default-models"
-"""LiteLLM reads an empty list as "all models"; this name of its own means none."""
-_PERIODS = {"day": "1d", "week": "7d", "month": "30d"}
-
 
 class Accounts:
-    """Makes and updates LiteLLM's user, team and key when a subject comes for the first time or its policy changes."""
+    """Makes and updates LiteLLM's user and key when a subject comes for the first time or its policy changes."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, master_key: Delivered, seed: Delivered) -> None:
         self._http = http
@@ -45,7 +44,6 @@ class Accounts:
             return key
         async with self._locks.setdefault(subject.sub, asyncio.Lock()):
             if self._known.get(subject.sub) != known:
-                await self._team(policy.department)
                 await self._user(subject)
                 await self._key(subject, policy, key)
                 self._known[subject.sub] = known
@@ -54,10 +52,6 @@ class Accounts:
     def forget(self, sub: str) -> None:
         """Look again at the next request: LiteLLM said that it does not know the key."""
         self._known.pop(sub, None)
-
-    async def _team(self, department: str) -> None:
-        if (await self._get("/team/info", team_id=department)) is None:
-            await self._post("/team/new", {"team_id": department, "team_alias": department})
 
     async def _user(self, subject: Subject) -> None:
         found = await self._get("/user/info", user_id=subject.sub)
@@ -71,7 +65,7 @@ class Accounts:
             "team_id": policy.department,
             "models": list(policy.models) or [NO_MODELS],
             "max_budget": float(policy.budget.usd),
-            "budget_duration": _PERIODS[policy.budget.period],
+            "budget_duration": policy.budget.duration,
             "rpm_limit": policy.limits.requests_per_minute,
             "tpm_limit": policy.limits.tokens_per_minute,
             "max_parallel_requests": policy.limits.concurrent_requests,

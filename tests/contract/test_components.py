@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pulumi
@@ -14,12 +15,14 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
 from components import blueprint as composition
-from components import custodian, data, edge, gateway, identity, observability, realm
+from components import custodian, data, edge, gateway, governance, identity, observability, realm
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
 from config.stack import Stack
+from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
+from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
 
 TOKENS = {
@@ -28,6 +31,7 @@ TOKENS = {
     data.Data: "praxis:data:Data",
     edge.Edge: "praxis:edge:Edge",
     gateway.Gateway: "praxis:gateway:Gateway",
+    governance.Governance: "praxis:governance:Governance",
     identity.Identity: "praxis:identity:Identity",
     observability.Observability: "praxis:observability:Observability",
     realm.Realm: "praxis:identity:Realm",
@@ -56,6 +60,9 @@ class Recorder(pulumi.runtime.Mocks):
 class Built:
     target: RecordingTarget
     recorder: Recorder
+
+    def inputs(self, typ: str) -> dict[str, dict[str, Any]]:
+        return {r.name: dict(r.inputs) for r in self.recorder.resources if r.typ == typ}
 
     def named(self, typ: str) -> list[str]:
         return sorted(r.name for r in self.recorder.resources if r.typ == typ)
@@ -115,6 +122,42 @@ class TestComposition:
         assert "praxis-identity-praxis-agent-nightly-report-department" in groups
         assert len(groups) == len(stack.subjects())
 
+    def test_litellm_is_told_of_roles_and_departments(self, stack: Stack) -> None:
+        narrowed = stack.departments["finance"].model_copy(update={"models": (), "budget": Budget(usd=Decimal(1))})
+        engineer = stack.roles["engineer"].model_copy(update={"limits": Limits(concurrent_requests=3)})
+        changed = stack.model_copy(
+            update={
+                "departments": {**stack.departments, "finance": narrowed},
+                "roles": {**stack.roles, "engineer": engineer},
+            }
+        )
+        built = build(changed)
+        assert built.inputs("litellm:index:Budget") == {
+            "praxis-governance-role-engineer": {
+                "budget_id": "engineer", "max_budget": 50, "budget_duration": "30d", "max_parallel_requests": 3
+            },
+            "praxis-governance-role-analyst": {
+                "budget_id": "analyst", "max_budget": 20, "budget_duration": "30d", "rpm_limit": 300
+            },
+        }  # fmt: skip
+        # A department narrows each of its members; what is the team's as a whole is its models alone.
+        assert built.inputs("litellm:index:Team") == {
+            "praxis-governance-department-research": {"team_id": "research", "team_alias": "research"},
+            "praxis-governance-department-finance": {
+                "team_id": "finance", "team_alias": "finance", "models": ["no-default-models"]
+            },
+        }  # fmt: skip
+
+    def test_litellm_s_provider_is_that_which_a_rotation_knows(self, stack: Stack) -> None:
+        (provider,) = (r for r in build(stack).recorder.resources if r.typ == "pulumi:providers:litellm")
+        assert provider.name == LITELLM_PROVIDER
+        assert provider.inputs["url"] == "http://reach.test/litellm"
+
+    def test_the_custodian_starts_when_its_teams_are_there(self, stack: Stack) -> None:
+        target = build(stack).target
+        assert list(target.services).index("litellm") < list(target.services).index("custodian")
+        assert [type(one) for one in target.after["custodian"]] == [realm.Realm, governance.Governance]
+
     def test_the_demo_sign_in_exists_in_a_demo_alone(self, stack: Stack) -> None:
         demo = "praxis-identity-praxis-client-praxis-demo-cli"
         assert demo in build(stack).named("keycloak:openid/client:Client")
@@ -147,7 +190,7 @@ class TestEveryComponent:
 
 
 def test_every_component_is_in_the_list() -> None:
-    modules = (composition, custodian, data, edge, gateway, identity, observability, realm)
+    modules = (composition, custodian, data, edge, gateway, governance, identity, observability, realm)
     found = {
         value
         for module in modules

@@ -127,10 +127,11 @@ def litellm(proof: Proof) -> None:
         keys: list[dict[str, Any]] = http.get(
             "/key/list", params={"size": 100, "return_full_object": "true", "user_id": alice}
         ).json()["keys"]
-        token = next(key["token"] for key in keys if key["key_alias"].startswith(f"{alice}."))
+        token = next(key["token"] for key in keys if str(key["key_alias"]).startswith(f"{alice}."))
         _done(http.post("/key/update", json={"key": token, "max_budget": 75, "rpm_limit": 9000}))
         _done(http.post("/user/update", json={"user_id": alice, "max_budget": 1000}))
         _done(http.post("/team/update", json={"team_id": "research", "max_budget": 1000}))
+        _done(http.post("/budget/update", json={"budget_id": "engineer", "max_budget": 75}))
 
 
 def _done(answer: httpx.Response) -> None:
@@ -180,7 +181,8 @@ KINDS: dict[str, Drift] = {
                 "litellm/user/alice/budget.usd",
                 "litellm/user/alice/limits.requests_per_minute",
                 "litellm/user/alice/user.budget.usd",
-                "litellm/team/research/budget.usd",
+                "litellm/team/research/max_budget",
+                "litellm/budget/engineer/max_budget",
             }
         ),
     ),

@@ -16,7 +16,7 @@ def differences(kind: ResourceType, old: Plain, new: Plain) -> list[str]:
     removed = {
         key
         for key, value in old.items()
-        if key in kind.supported and key not in new and key not in kind.computed and not blank(value)
+        if key in kind.supported and key not in new and key not in kind.computed and not nothing(kind, key, value)
     }
     return sorted((changed | removed) - kind.create_only)
 
@@ -25,7 +25,7 @@ def same(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
     """Whether ``new`` (declared) asks for nothing but ``old`` (known), both at ``path``."""
     if is_unknown(new):
         return False
-    if blank(new) and blank(old):
+    if nothing(kind, path, new) and nothing(kind, path, old):
         return True
     if isinstance(new, Mapping) or isinstance(old, Mapping):
         return _same_objects(kind, path, new or {}, old or {})
@@ -34,6 +34,11 @@ def same(kind: ResourceType, path: str, new: Any, old: Any) -> bool:
     if path in kind.durations:
         return _same_durations(new, old)
     return bool(new == old)
+
+
+def nothing(kind: ResourceType, path: str, value: Any) -> bool:
+    """Whether a value says as much as none at all."""
+    return value is None if path in kind.exact else blank(value)
 
 
 def _same_objects(kind: ResourceType, path: str, new: Any, old: Any) -> bool:

@@ -17,9 +17,9 @@ from pulumi.provider.experimental import provider as sdk
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.runtime.rpc import UNKNOWN
 
-from infra.plugins.standins.compare import differences, same
+from infra.plugins.standins.compare import differences, nothing, same
 from infra.plugins.standins.kinds import Call, GoneError, PluginError, ResourceType
-from infra.plugins.standins.schema import Problem, ResourceSchema, load, resource, settings
+from infra.plugins.standins.schema import Problem, ResourceSchema, resource, settings
 from infra.plugins.standins.values import Plain, blank, is_unknown, plain, secrets_in, wrapped
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -38,21 +38,21 @@ _T = TypeVar("_T")
 
 
 class StandIn(sdk.Provider):
-    """Serves resource types by the rules of their official schema."""
+    """Serves resource types by the rules of their schema: an official one, or our own plugin's."""
 
     supported_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings of the provider itself that this stand-in acts on; others are refused."""
     secret_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that are kept as secrets even where the official schema forgets to."""
 
-    def __init__(self, package: str) -> None:
-        self._schema = load(package)
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
         self._cancelled = threading.Event()
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=package)
-        self.version: str = self._schema["version"]
-        """The version of the official plugin that this one stands in for."""
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix=schema["name"])
+        self.version: str = schema["version"]
+        """The version of the plugin; of the official one, where this stands in for it."""
         self.rules = cache(lambda token: resource(self._schema, token))
-        """The official schema's words on a type."""
+        """The schema's words on a type."""
 
     @abstractmethod
     def make_types(self) -> Iterable[ResourceType]:
@@ -72,7 +72,7 @@ class StandIn(sdk.Provider):
         token = token.rsplit("$", 1)[-1]
         if token not in self.served:
             served = ", ".join(sorted(self.served))
-            raise PluginError(f"{token} is not served by this stand-in; it serves: {served}")
+            raise PluginError(f"{token} is not served by this plugin; it serves: {served}")
         return self.served[token]
 
     def accept(self, given: Plain) -> None:
@@ -157,6 +157,12 @@ class StandIn(sdk.Provider):
             key: value if key in kind.create_only or same(kind, key, value, live.get(key, value)) else live[key]
             for key, value in inputs.items()
         }
+        # What nobody declared and is there all the same, where "not declared" means "none".
+        read_inputs |= {
+            key: live[key]
+            for key in kind.none_if_absent & live.keys() - inputs.keys()
+            if not nothing(kind, key, live[key])
+        }
         given = {**request.properties, **request.inputs}
         hidden = {key: value for key, value in request.inputs.items() if key.startswith("__")}
         return sdk.ReadResponse(
@@ -218,14 +224,14 @@ def _failures(problems: list[Problem]) -> list[sdk.CheckFailure]:
 def _unsupported(rules: ResourceSchema, values: Plain, supported: frozenset[str]) -> Iterator[Problem]:
     for key, value in values.items():
         if key in rules.inputs and key not in supported and not blank(value):
-            yield key, f"is not supported by this stand-in; it acts on: {', '.join(sorted(supported))}"
+            yield key, f"is not supported by this plugin; it acts on: {', '.join(sorted(supported))}"
 
 
 def _unsupported_inside(values: Any, path: str) -> Iterator[Problem]:
     *parents, last = path.split(".")
     for holder in _holders(values, parents):
         if not blank(holder.get(last)):
-            yield path, "is not supported by this stand-in"
+            yield path, "is not supported by this plugin"
 
 
 def _holders(value: Any, parents: list[str]) -> Iterator[Plain]:

@@ -65,7 +65,7 @@ class ResourceType(ABC):
 
     token: ClassVar[str]
     supported: ClassVar[frozenset[str]]
-    """Inputs that this stand-in acts on."""
+    """Inputs that this plugin acts on."""
     unsupported: ClassVar[frozenset[str]] = frozenset()
     """Properties inside supported ones that it does not act on (dotted paths)."""
     autonamed: ClassVar[bool] = False
@@ -82,6 +82,10 @@ class ResourceType(ABC):
     """Texts that are the same when they are as long (dotted paths)."""
     create_only: ClassVar[frozenset[str]] = frozenset()
     """Inputs that are used once, when the resource is made, and never compared after that."""
+    exact: ClassVar[frozenset[str]] = frozenset()
+    """Inputs of which 0 is not the same as none: a budget of nothing is no missing budget (dotted paths)."""
+    none_if_absent: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that are held to be none when they are not given: whatever the server has there is a change."""
     recomputed: ClassVar[Mapping[str, frozenset[str]]] = {}
     """Input -> outputs that its change makes unknown until it is done."""
 

@@ -41,7 +41,7 @@ class Worded(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # published wit
             except grpc.aio.AbortError:
                 raise
             except NotImplementedError:
-                await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not served by this stand-in")
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not served by this plugin")
             except Exception as error:  # whatever it is, the engine has to be told in words
                 await context.abort(grpc.StatusCode.UNKNOWN, _words(error))
 
@@ -53,7 +53,7 @@ def _words(error: BaseException) -> str:
         error = error.__context__ or error  # the SDK wraps what it catches
     if isinstance(error, PluginError | GoneError):
         return str(error)
-    return f"the stand-in plugin failed by a fault of its own: {type(error).__name__}: {error}"
+    return f"the plugin failed by a fault of its own: {type(error).__name__}: {error}"
 
 
 def run(provider: StandIn) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import respx
 
-from infra.plugins.standins.keycloak import client as module
+from infra.plugins.standins import patience
 from infra.plugins.standins.keycloak.client import Admin
 from infra.plugins.standins.keycloak.settings import Settings
 from infra.plugins.standins.kinds import Call, ConflictError, GoneError, PluginError
@@ -21,7 +21,7 @@ TOKEN = "/realms/master/protocol/openid-connect/token"
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    monkeypatch.setattr(patience, "PAUSE_S", 0.01)
 
 
 @pytest.fixture

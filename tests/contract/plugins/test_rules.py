@@ -1,4 +1,4 @@
-"""Check and diff of every served type, on inputs made up from the official schema."""
+"""Check and diff of every served type, on inputs made up from its schema."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pulumi.provider.experimental import provider as sdk
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.runtime.rpc import UNKNOWN
 
+from infra.plugins.litellm.provider import LiteLLM
 from infra.plugins.standins.core import StandIn
 from infra.plugins.standins.docker.provider import DockerStandIn
 from infra.plugins.standins.keycloak.provider import KeycloakStandIn
 from infra.plugins.standins.values import plain, secrets_in, wrapped
 
-STANDINS: tuple[StandIn, ...] = (DockerStandIn(), KeycloakStandIn())
+STANDINS: tuple[StandIn, ...] = (DockerStandIn(), KeycloakStandIn(), LiteLLM())
 TYPES = {token: standin for standin in STANDINS for token in standin.served}
 # What no schema says: texts of a certain form, and inputs that exclude each other.
 FORMS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
@@ -46,6 +47,9 @@ FORMS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "clientId": st.just("one"),
         "standardFlowEnabled": st.just(True),
     },
+    "litellm:index:Budget": {"budget_id": st.just("one"), "budget_duration": st.sampled_from(["1d", "30d", "1mo"])},
+    "litellm:index:Model": {"model_id": st.just("one")},
+    "litellm:index:Team": {"team_id": st.just("one"), "budget_duration": st.sampled_from(["1d", "30d", "1mo"])},
 }
 SCALARS: Mapping[str, st.SearchStrategy[Any]] = {
     "string": st.text(alphabet="abc/-é", max_size=8),
@@ -199,7 +203,7 @@ def test_what_is_not_supported_is_refused_not_ignored(token: str) -> None:
     for name in sorted(set(rules.inputs) - kind.supported):
         failures = check(token, {**needed, name: UNKNOWN}).failures or []
         assert [failure.property for failure in failures] == [name]
-        assert "not supported by this stand-in" in failures[0].reason
+        assert "not supported by this plugin" in failures[0].reason
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_what_is_not_supported_is_refused_not_ignored(token: str) -> None:
 )
 def test_parts_that_are_not_supported_are_refused_too(values: dict[str, Any], path: str) -> None:
     failures = check("docker:index/container:Container", {"image": "a", **values}).failures or []
-    assert [(failure.property, failure.reason) for failure in failures] == [(path, "is not supported by this stand-in")]
+    assert [(failure.property, failure.reason) for failure in failures] == [(path, "is not supported by this plugin")]
 
 
 @anything

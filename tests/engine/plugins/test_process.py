@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from infra.plugins.install import STAND_INS, install, write_launcher
+from infra.plugins.install import OWN, STAND_INS, install, write_launcher
 from infra.plugins.standins.docker.provider import DockerStandIn
 from infra.supply.engine import ENGINE
 from tests.engine.plugins.conftest import Deployer
@@ -192,7 +192,7 @@ def test_it_is_installed_where_the_engine_looks(tmp_path: Path) -> None:
         text=True,
         check=True,
     ).stdout
-    for name, version in STAND_INS.items():
+    for name, version in (STAND_INS | OWN).items():
         assert [name, "resource", version] in [line.split()[:3] for line in listed.splitlines()]
     assert not list(home.rglob("*.[0-9]*[0-9]/*.partial"))
 

@@ -72,6 +72,7 @@ def test_a_secret_of_keycloak_is_held_by_this_resource(secret: str, name: str) -
         ("keycloak-admin-password", Step.KEYCLOAK),
         ("person-alice-password", Step.KEYCLOAK),
         ("agent-nightly-report-client-secret", Step.KEYCLOAK),
+        ("litellm-master-key", Step.LITELLM),
         ("litellm-subject-seed", Step.LITELLM_KEYS),
         ("ca-cert", Step.CLIENTS),
     ],

@@ -67,6 +67,15 @@ def test_containers_are_left_to_their_own_look() -> None:
     assert seen(step(CONTAINER, "service-edge", op="delete")) == []
 
 
+def test_litellm_s_objects_are_named_as_its_own_look_names_them() -> None:
+    inputs = {"litellm:index:Team": {"team_id": "research"}, "litellm:index:Budget": {"budget_id": "engineer"}}
+    names = {token: resource_name(f"{PREFIX}{token}::praxis-governance-x", of) for token, of in inputs.items()}
+    assert names == {
+        "litellm:index:Team": "litellm/team/research",
+        "litellm:index:Budget": "litellm/budget/engineer",
+    }
+
+
 def test_stable_names() -> None:
     names = {
         "docker:index/network:Network::network-front": "network/front",

@@ -103,12 +103,14 @@ def key(**changed: Any) -> dict[str, Any]:
     }
 
 
-def live(*keys: dict[str, Any], user: dict[str, Any] | None = None) -> gateway.Gateway:
+def live(
+    *keys: dict[str, Any], user: dict[str, Any] | None = None, teams: tuple[dict[str, Any], ...] = ()
+) -> gateway.Gateway:
     params = {"model": "openai/smollm2", "api_base": "http://model:8080/v1", "api_key": "none"}
     prices = {"input_cost_per_token": 0.1 / 1e6, "output_cost_per_token": 0.4 / 1e6}
     return gateway.Gateway(
         models=({"model_name": "smollm2", "litellm_params": {**params, **prices}},),
-        teams=({"team_id": "research"},),
+        teams=({"team_id": "research"}, *teams),
         users=({"user_id": "u1", "user_alias": "alice", **(user or {})},),
         keys=keys,
     )
@@ -142,6 +144,27 @@ def test_a_key_that_the_custodian_did_not_make(judge: gateway.Judge) -> None:
     found = live(key(), key(token="x" * 64, key_alias=None))
     assert [one.kind for one in judge.judged(found)] == [Kind.FOREIGN]
     assert list(gateway.repairs(judge, found)) == [("/key/delete", {"keys": ["x" * 64]})]
+
+
+@pytest.mark.parametrize(
+    ("alias", "made"), [("u1", True), ("u1.0a1b2c3d", True), ("u1.x", False), ("u10a1b2c3d", False)]
+)
+def test_the_custodian_s_keys_are_known_by_their_alias(judge: gateway.Judge, alias: str, made: bool) -> None:
+    assert any(judge.judged(live(key(key_alias=alias)))) is not made
+    raised = live(key(key_alias=alias, max_budget=75.0))
+    assert [path for path, _ in gateway.repairs(judge, raised)] == ["/key/update" if made else "/key/delete"]
+
+
+def test_a_declared_team_is_left_to_pulumi_and_another_one_is_not(judge: gateway.Judge) -> None:
+    raised = {"max_budget": 1000.0, "blocked": True}
+    assert list(judge.judged(live(teams=({"team_id": "finance", **raised},)))) == []
+    by_hand = live(teams=({"team_id": "by-hand", **raised},))
+    assert [told(one) for one in judge.judged(by_hand)] == [
+        "litellm/team/by-hand budget.usd None -> 1000",
+        "litellm/team/by-hand blocked false -> true",
+    ]
+    assert [path for path, _ in gateway.repairs(judge, by_hand)] == ["/team/update", "/team/unblock"]
+    assert list(gateway.repairs(judge, live(teams=({"team_id": "finance", **raised},)))) == []
 
 
 def test_a_person_of_a_directory_is_left_alone(judge: gateway.Judge) -> None:

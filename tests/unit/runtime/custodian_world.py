@@ -45,7 +45,8 @@ class FakeLiteLLM:
     """LiteLLM's admin API as far as the custodian uses it, with what it was told."""
 
     def __init__(self) -> None:
-        self.teams: set[str] = set()
+        self.teams = set(POLICIES.departments)
+        """They are declared; the custodian makes none."""
         self.users: set[str] = set()
         self.keys: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
@@ -61,15 +62,13 @@ class FakeLiteLLM:
         body = json.loads(request.content or b"{}")
         self.asked.append(path)
         match path:
-            case "/team/info":
-                return httpx.Response(200 if query["team_id"] in self.teams else 404, json={})
-            case "/team/new":
-                self.teams.add(body["team_id"])
             case "/user/info":
                 found = query["user_id"] in self.users
                 return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
             case "/user/new":
                 self.users.add(body["user_id"])
+            case "/key/update" | "/key/generate" if body["team_id"] not in self.teams:
+                return httpx.Response(400, json={"error": {"message": "Unable to find team object in database."}})
             case "/key/update":
                 if body["key"] not in self.keys:
                     return httpx.Response(404, json={})

@@ -64,7 +64,7 @@ class TestPassing:
 
     async def test_litellm_is_told_the_policy(self, world: World) -> None:
         await world.auth(world.realm.sign(agent("nightly-report")))
-        assert world.litellm.teams == {"finance"}
+        assert "/team/new" not in world.litellm.asked
         (key,) = world.litellm.keys.values()
         assert (key["user_id"], key["team_id"], key["models"]) == ("sub-of-nightly-report", "finance", ["small"])
         assert (key["max_budget"], key["budget_duration"]) == (1.0, "1d")
@@ -167,6 +167,15 @@ class TestRefusing:
         assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
         assert answer.headers["x-should-retry"] == "true"
         world.litellm.down = False
+        assert (await world.auth(world.token())).status_code == 200
+
+    async def test_when_a_declared_team_is_missing_none_is_made(self, world: World) -> None:
+        teams = set(world.litellm.teams)
+        world.litellm.teams.clear()
+        answer = await world.auth(world.token())
+        assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
+        assert world.litellm.teams == set()
+        world.litellm.teams |= teams  # "up" makes them again
         assert (await world.auth(world.token())).status_code == 200
 
     async def test_when_the_identity_provider_is_away(self, world: World) -> None:

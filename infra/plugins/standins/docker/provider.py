@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from infra.plugins.standins.core import StandIn
 from infra.plugins.standins.kinds import ResourceType
+from infra.plugins.standins.schema import load
 from infra.plugins.standins.values import Plain
 
 
@@ -15,7 +16,7 @@ class DockerStandIn(StandIn):
     supported_settings = frozenset({"disableDockerDaemonCheck", "host"})
 
     def __init__(self) -> None:
-        super().__init__("docker")
+        super().__init__(load("docker"))
         self._host: str | None = None
 
     def accept(self, given: Plain) -> None:

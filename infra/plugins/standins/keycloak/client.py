@@ -12,11 +12,9 @@ import httpx
 
 from infra.plugins.standins.keycloak.settings import Settings
 from infra.plugins.standins.kinds import Call, ConflictError, GoneError, PluginError
+from infra.plugins.standins.patience import Patient
 
-PAUSE_S = 1.0
 RENEW_BEFORE_S = 10.0
-NOT_READY = frozenset({httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.GATEWAY_TIMEOUT})
-"""What a server that is starting says, or a proxy in front of one."""
 
 
 class Admin:
@@ -27,7 +25,7 @@ class Admin:
         self._token = ""
         self._good_until = 0.0
         self._lock = threading.Lock()
-        self._silent_since: float | None = None
+        self._patient = Patient("Keycloak", settings.url, lambda: self._http)
 
     def get(self, path: str, call: Call, **query: Any) -> Any:
         """GET under ``/admin/realms``. Raises ``GoneError`` on 404."""
@@ -103,31 +101,8 @@ class Admin:
         return str(body["access_token"]), float(body["expires_in"])
 
     def _patiently(self, method: str, path: str, call: Call, **arguments: Any) -> httpx.Response:
-        """Ask; while the server does not answer or says it is not ready, ask again, within bounds."""
-        while True:
-            try:
-                answer = self._http.request(method, path, **arguments)
-            except httpx.TransportError as error:
-                # What may have been done must not be done twice.
-                unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                problem = f"Keycloak does not answer at {self._settings.url}: {str(error) or type(error).__name__}"
-                if not unsent and method == "POST" and path.startswith("/admin"):
-                    raise PluginError(problem) from None
-            else:
-                if answer.status_code not in NOT_READY:
-                    self._silent_since = None
-                    return answer
-                problem = f"Keycloak at {self._settings.url} is not ready (HTTP {answer.status_code})"
-            self._give_up_late(problem, call)
-            call.pause(PAUSE_S, "Keycloak to answer")
-
-    def _give_up_late(self, problem: str, call: Call) -> None:
-        """The wait is one for all: who asks later does not wait all of it again."""
-        since = self._silent_since
-        if since is None:
-            since = self._silent_since = time.monotonic()
-        if call.expired or time.monotonic() - since > call.patience_s:
-            raise PluginError(f"{problem}; is it running, and is that its address?")
+        once = method == "POST" and path.startswith("/admin")
+        return self._patient.ask(method, path, call, once=once, **arguments)
 
     @property
     def _http(self) -> httpx.Client:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from infra.plugins.standins.core import READ_PATIENCE_S, StandIn
 from infra.plugins.standins.keycloak.settings import Settings
 from infra.plugins.standins.kinds import Call, ResourceType
+from infra.plugins.standins.schema import load
 from infra.plugins.standins.values import Plain
 
 MIN_TIMEOUT_S = 30.0
@@ -36,7 +37,7 @@ class KeycloakStandIn(StandIn):
     secret_settings = frozenset({"accessToken", "clientSecret", "password"})
 
     def __init__(self) -> None:
-        super().__init__("keycloak")
+        super().__init__(load("keycloak"))
         self.settings = Settings()
 
     def accept(self, given: Plain) -> None:

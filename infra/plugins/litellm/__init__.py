@@ -1,0 +1,1 @@
+"""A plugin of ours: LiteLLM's teams, budgets and models as Pulumi resources, by its admin API."""
