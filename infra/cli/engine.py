@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from tempfile import NamedTemporaryFile
@@ -127,16 +127,14 @@ def deployment(stack: automation.Stack) -> dict[str, Any]:
         raise CommandError(message, code=Exit.UNREACHABLE) from None
 
 
-def settle(stack: automation.Stack) -> list[str]:
+def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:
     """Take operations out of the state that a killed run has begun and not ended; returns what they were about.
 
+    ``held``: what the state holds (:func:`deployment`).
     Nothing is lost by it: whatever such a run has made carries its name and the stack's label, and is taken over by
     the run that makes it again.
-
-    Raises:
-        CommandError: the state cannot be read.
     """
-    begun = deployment(stack).get("pending_operations") or []
+    begun = held.get("pending_operations") or []
     if begun:
         with NamedTemporaryFile("w", suffix=".json") as file:
             # Exported anew, because here secrets have to stay encrypted: the engine takes them in from a file alone.

@@ -72,8 +72,9 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
             raise CommandError("nothing was deleted", fix="--keep-data ends the stack and keeps its data")
     steps = Steps()
     stack, progress = select(loaded), Progress(steps)
-    settle(stack)
-    known = {one.id for one in declared_in(deployment(stack))}
+    held = deployment(stack)
+    settle(stack, held)
+    known = {one.id for one in declared_in(held)}
     for name in remove_unknown(loaded.name, known):
         steps(f"deleted container {name}, which an interrupted run had begun")
     try:
@@ -116,8 +117,9 @@ def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None
     if subjects:
         steps(f"asking one question each as {' and '.join(subjects)}")
     with ThreadPoolExecutor() as pool:
+        looking = pool.submit(statuses, loaded.name)
         trails = list(pool.map(lambda subject: trail.walk(loaded.stack, store, subject), subjects))
-    services = statuses(loaded.name)
+        services = looking.result()
     if as_json:
         emit_json(
             {

@@ -12,7 +12,7 @@ from docker.errors import DockerException
 from pulumi import automation
 
 from infra.cli.console import CommandError, Steps
-from infra.cli.engine import NotUpError, Progress, failure, settle
+from infra.cli.engine import NotUpError, Progress, deployment, failure, settle
 from infra.cli.loading import Loaded
 from infra.drift import engine
 from infra.drift.looking import ground, look
@@ -38,17 +38,21 @@ def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -
     Raises:
         CommandError: a foreign container is in the way and may not be removed; nothing was touched.
     """
-    for one in settle(stack):
+    held = deployment(stack)
+    for one in settle(stack, held):
         steps(f"an interrupted run has begun, and it is begun anew: {one}")
     try:
-        on = ground(loaded, stack)
+        on = ground(loaded, stack, held)
     except NotUpError:
         return Repair()
     with ThreadPoolExecutor(1) as pool:
-        same = pool.submit(unchanged, stack)
-        report = look(on)
+        same = pool.submit(in_order, stack)
+        seen = look(on, refresh=False)
+    if same.result() and not worth_mending(seen):
+        return Repair(needless=True)
+    report = look(on)
     if not worth_mending(report):
-        return Repair(needless=same.result())
+        return Repair()
     told(report.findings, steps)
     mending = Mending(on, steps, lambda question: yes or typer.confirm(question, default=False, err=True))
     unseen = any(one.what == engine.WHAT for one in report.unseen)
@@ -56,10 +60,13 @@ def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -
         return Repair(mending=mending, plan=mending.before(report), realm_unseen=unseen)
 
 
-def unchanged(stack: automation.Stack) -> bool:
-    """Whether the engine has nothing to do. Asked while drift is looked for, which takes as long."""
+def in_order(stack: automation.Stack) -> bool:
+    """Whether the engine, when it has looked at everything anew, has nothing to do.
+
+    One run of the engine answers for drift and change together; only when there is either is it asked which.
+    """
     try:
-        summary = stack.preview(on_output=_ignore, color="never").change_summary
+        summary = stack.preview(refresh=True, on_output=_ignore, color="never").change_summary
     except automation.CommandError:
         return False  # the run itself says why
     return {str(getattr(key, "value", key)) for key in summary} <= {"same"}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -62,23 +63,22 @@ class Ground:
         return sorted(name for name in (applied.keys() | now.keys()) - {AGENT} if applied.get(name) != now.get(name))
 
 
-def ground(loaded: Loaded, stack: automation.Stack | None = None) -> Ground:
-    """Read the stack's state and secrets. ``stack``: where it is selected already.
+def ground(loaded: Loaded, stack: automation.Stack | None = None, held: Mapping[str, Any] | None = None) -> Ground:
+    """Read the stack's state and secrets. ``stack``, ``held``: where it is selected, and its state read, already.
 
     Raises:
         NotUpError: no ``up`` has made the stack.
         CommandError: its state cannot be read.
     """
     selected = stack or existing(loaded)
-    held = deployment(selected)
-    declared = containers.declared_in(held)
+    declared = containers.declared_in(held or deployment(selected))
     if not declared:
         raise NotUpError(loaded.name)
     return Ground(loaded, selected, declared, loaded.store().values())
 
 
-def look(on: Ground) -> Report:
-    """Look at everything; what cannot be looked at is in the report as such."""
+def look(on: Ground, *, refresh: bool = True) -> Report:
+    """Look at everything; what cannot be looked at is in the report as such. ``refresh``: also by Pulumi's own look."""
     name, plan = on.loaded.name, on.plan
     looks: list[Callable[[], Seen]] = [
         lambda: files.look(on.declared, on.files(), name),
@@ -93,7 +93,9 @@ def look(on: Ground) -> Report:
         looks.append(lambda: Seen(unseen=(no_docker,)))
     else:
         looks[:0] = [lambda: containers.look(client, name, on.declared, on.veil), lambda: look_at_databases(client, on)]
-        looks += [lambda: _delivered(client, on), lambda: engine.look(on.stack, name)]
+        looks.append(lambda: _delivered(client, on))
+        if refresh:
+            looks.append(lambda: engine.look(on.stack, name))
     with ThreadPoolExecutor(len(looks)) as pool:
         seen = [one.result() for one in [pool.submit(each) for each in looks]]
     return report(name, seen, on.loaded.stack.drift.ignore, on.veil)

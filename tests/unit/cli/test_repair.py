@@ -9,7 +9,7 @@ import pytest
 from pulumi import automation
 
 from infra.cli.console import Steps
-from infra.cli.repair import Repair, provision, unchanged
+from infra.cli.repair import Repair, in_order, provision
 
 
 class Stack:
@@ -40,12 +40,12 @@ def stack(summary: dict[Any, int] | Exception) -> automation.Stack:
     ],
 )
 def test_only_a_preview_of_nothing_makes_a_run_needless(summary: dict[Any, int], same: bool) -> None:
-    assert unchanged(stack(summary)) is same
+    assert in_order(stack(summary)) is same
 
 
 def test_a_preview_that_fails_leaves_the_run_to_say_why() -> None:
     failed = automation.CommandError.__new__(automation.CommandError)
-    assert unchanged(stack(failed)) is False
+    assert in_order(stack(failed)) is False
 
 
 def test_a_needless_run_is_not_made(capsys: pytest.CaptureFixture[str]) -> None:
