@@ -23,6 +23,8 @@ from infra.supply.engine import pulumi_environment, state_file
 
 Event = Callable[[EngineEvent], None]
 
+STATE_VERSION = 3
+"""Of the engine's export format."""
 MOVING = "docs/how-to/keep-state-elsewhere.md"
 _DONE = {"create": "made", "update": "updated", "delete": "deleted", "replace": "replaced", "read": "read"}
 
@@ -107,24 +109,26 @@ def _workspace(loaded: Loaded) -> automation.LocalWorkspaceOptions:
         fix = f"move it there, or take state.backend out of the stack file: {MOVING}"
         raise CommandError(f"the state of stack '{loaded.name}' is still in {kept}, not in {backend}", fix=fix)
     free_locks(loaded.name, say)
-    # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace.
-    os.environ["PATH"] = environment["PATH"]
+    # The Automation API looks for the engine on this process's own PATH, whatever it is told for the workspace, and
+    # asks it for its version, which we built.
+    os.environ |= {"PATH": environment["PATH"], "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true"}
     return automation.LocalWorkspaceOptions(
         env_vars=environment, secrets_provider="passphrase", pulumi_home=environment["PULUMI_HOME"]
     )
 
 
 def deployment(stack: automation.Stack) -> dict[str, Any]:
-    """What the state holds.
+    """What the state holds; what is secret in it stays encrypted.
 
     Raises:
         CommandError: it cannot be read.
     """
     try:
-        return dict(stack.export_stack().deployment or {})
+        held: dict[str, Any] = json.loads(_pulumi(stack, "stack", "export"))["deployment"] or {}
     except automation.CommandError as error:
         message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
         raise CommandError(message, code=Exit.UNREACHABLE) from None
+    return held
 
 
 def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:
@@ -137,10 +141,8 @@ def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:
     begun = held.get("pending_operations") or []
     if begun:
         with NamedTemporaryFile("w", suffix=".json") as file:
-            # Exported anew, because here secrets have to stay encrypted: the engine takes them in from a file alone.
-            state = json.loads(_pulumi(stack, "stack", "export"))
-            del state["deployment"]["pending_operations"]
-            json.dump(state, file)
+            settled = {key: value for key, value in held.items() if key != "pending_operations"}
+            json.dump({"version": STATE_VERSION, "deployment": settled}, file)
             file.flush()
             _pulumi(stack, "stack", "import", "--file", file.name)
     return [f"{one['type']} {label(one['resource']['urn'])}" for one in begun]

@@ -22,7 +22,7 @@ from components.blueprint import blueprint
 from infra.cli import keycloak
 from infra.cli.console import CommandError, Exit, Steps
 from infra.cli.containers import ready, restart, run_in, signal
-from infra.cli.engine import Progress, failure, select
+from infra.cli.engine import Progress, deployment, failure, select
 from infra.cli.loading import Loaded
 from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step
 from runtime.store import Store
@@ -164,7 +164,7 @@ def _litellm(rotation: Rotation, _: tuple[str, ...]) -> None:
 
 
 def _known(stack: automation.Stack) -> list[str]:
-    return [resource["urn"] for resource in (stack.export_stack().deployment or {}).get("resources", [])]
+    return [resource["urn"] for resource in deployment(stack).get("resources", [])]
 
 
 def _declared(rotation: Rotation, resources: list[str]) -> None:
