@@ -13,7 +13,7 @@ from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from config import load_stack
 from infra.custody import open_store
 from infra.paths import STACKS, stack_folder
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from infra.targets.docker import DockerSettings, DockerTarget
 
 

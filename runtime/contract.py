@@ -27,7 +27,7 @@ Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 class Model(BaseModel):
     """Base of every contract model: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Kind(StrEnum):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -43,11 +47,26 @@ def stack_file() -> str:
     for model in _models(Stack, []):
         lines.append(f"\n## {model.__name__}\n\n{_first(model.__doc__)}\n\n")
         lines.append("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+        meanings = _meanings(model)
         lines.extend(
-            f"| `{name}` | {_type(field)} | {_default(field)} | {_cell(field.description or '')} |\n"
+            f"| `{name}` | {_type(field)} | {_default(field)} | {_cell(meanings.get(name, ''))} |\n"
             for name, field in model.model_fields.items()
         )
     return "".join(lines)
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The docstring under each attribute. Read here: Pydantic would read every source at every start."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if not issubclass(each, BaseModel) or each is BaseModel:
+            continue
+        (body,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        for field, text in pairwise(body.body if isinstance(body, ast.ClassDef) else []):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                    found[name] = inspect.cleandoc(said)
+    return found
 
 
 def _models(model: type[BaseModel], seen: list[type[BaseModel]]) -> list[type[BaseModel]]:

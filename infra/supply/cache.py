@@ -14,8 +14,9 @@ from docker.errors import APIError, DockerException
 
 from infra.paths import cache
 from infra.supply.artefacts import GoTool, delete_read_only
+from infra.supply.built import image_table
 from infra.supply.engine import ENGINE
-from infra.supply.images import BASE, ImageBuilder, image_table, untagged
+from infra.supply.images import BASE, ImageBuilder, untagged
 from infra.supply.process import SupplyError
 from infra.supply.python import ENVIRONMENTS, environment_folder, uv_folder
 from infra.supply.recipe import load, names

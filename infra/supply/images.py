@@ -5,10 +5,7 @@ The legacy builder of the Docker daemon is enough: no BuildKit, no registry, and
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +13,14 @@ import docker
 from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image as DockerImage
 
-from infra.paths import cache, home
+from infra.paths import cache
+from infra.supply.built import Built
 from infra.supply.context import assembled, packed
 from infra.supply.debian import import_root, install_packages
 from infra.supply.process import LAST_LINES, SupplyError
 from infra.supply.recipe import EdgeBuild, Image, load, names
 
 BASE = "base"
-_TABLE_LOCK = threading.Lock()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Built:
-    """An image on this machine: its name for people and its id (``sha256:…``), which says what is in it."""
-
-    reference: str
-    id: str
-
-
-def built_images() -> dict[str, str]:
-    """Image name -> id, as last built on this machine (``PRAXIS_HOME/images.json``).
-
-    Raises :class:`SupplyError` if nothing has been built.
-    """
-    return {name: each.id for name, each in image_table().items()}
-
-
-def image_table() -> dict[str, Built]:
-    """Image name -> what was last built. Raises :class:`SupplyError` if nothing has been."""
-    file = _table_file()
-    if not file.is_file():
-        raise SupplyError("no images have been built on this machine", fix="./praxis up STACK builds them")
-    return {name: Built(**entry) for name, entry in json.loads(file.read_text(encoding="utf-8")).items()}
 
 
 class ImageBuilder:
@@ -146,20 +119,6 @@ class ImageBuilder:
             return None
 
 
-def record(built: Mapping[str, Built]) -> None:
-    """Write down what is on this machine now; other images' entries stay. Safe from several threads."""
-    with _TABLE_LOCK:
-        file = _table_file()
-        known = image_table() if file.is_file() else {}
-        if all(known.get(name) == each for name, each in built.items()):
-            return
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = file.with_suffix(".partial")
-        entries = {name: asdict(each) for name, each in {**known, **built}.items()}
-        partial.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(file)
-
-
 def untagged(client: docker.DockerClient) -> list[str]:
     """Ids of inner stages and broken-off builds on our base; other people's untagged images stay theirs."""
 
@@ -191,7 +150,3 @@ def _root_tag(base_tag: str) -> str:
 
 def _packages_tag(image: Image, base: Built) -> str:
     return f"praxis/{image.name}-packages:{image.packages_key(base.id)}"
-
-
-def _table_file() -> Path:
-    return home() / "images.json"

@@ -22,9 +22,10 @@ from docker.errors import APIError, DockerException
 
 from infra.paths import cache, home
 from infra.supply.artefacts import drop_build_caches
+from infra.supply.built import record
 from infra.supply.engine import build_engine, engine_present, pulumi_home
 from infra.supply.host import connect, ensure_docker
-from infra.supply.images import ImageBuilder, record, untagged
+from infra.supply.images import ImageBuilder, untagged
 from infra.supply.process import SupplyError
 from infra.supply.progress import Progress, Say
 from infra.supply.python import IMAGE_ARCHITECTURE

@@ -28,7 +28,7 @@ from components.egress import egress as declared
 from config import load_stack
 from config.stack import Stack
 from infra.paths import STACKS
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER
 from runtime.store import CaCert, EcKey, ServerCert
 from tests.bench.report import Figure, tell

@@ -27,7 +27,7 @@ import httpx
 import yaml
 from docker.models.containers import Container
 
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from tests.bench.bench_egress import free_port
 from tests.bench.bench_stack import without_limits
 from tests.bench.report import Figure, tell

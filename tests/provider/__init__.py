@@ -10,7 +10,7 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from runtime.store import CaCert, EcKey, ServerCert
 
 NAMES = ("api.anthropic.com", "api.openai.com")

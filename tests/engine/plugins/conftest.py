@@ -10,7 +10,7 @@ import docker
 import pytest
 from pulumi import automation
 
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from tests.engine.plugins.harness import Deployment, Engine, Program, engine_in, environment
 
 LABEL = "praxis.stack"

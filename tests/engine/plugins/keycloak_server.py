@@ -16,7 +16,7 @@ import docker
 import httpx
 from docker.errors import ImageNotFound
 
-from infra.supply.images import built_images
+from infra.supply.built import built_images
 from infra.supply.process import SupplyError
 
 URL, USER, PASSWORD = "PRAXIS_TEST_KEYCLOAK_URL", "PRAXIS_TEST_KEYCLOAK_USER", "PRAXIS_TEST_KEYCLOAK_PASSWORD"

@@ -12,8 +12,9 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from infra.supply.built import built_images
 from infra.supply.host import connect
-from infra.supply.images import ImageBuilder, built_images
+from infra.supply.images import ImageBuilder
 from infra.supply.recipe import names
 from infra.supply.supplies import supply_for
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 import docker
 import pytest
 
+from infra.supply.built import built_images
 from infra.supply.host import docker_error
-from infra.supply.images import built_images
 from infra.supply.process import SupplyError
 from tests.unit.engine_standin.harness import ROLES, UID, Database, Engine, free_port, install, migrate, wait_until
 

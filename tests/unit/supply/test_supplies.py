@@ -11,8 +11,8 @@ from docker.errors import DockerException
 
 from infra.supply import cache, supplies
 from infra.supply.artefacts import drop_build_caches
+from infra.supply.built import Built, built_images, image_table, record
 from infra.supply.cache import size_of
-from infra.supply.images import Built, built_images, image_table, record
 from infra.supply.process import SupplyError
 from infra.supply.supplies import Registries, container_registry_reached, supply_for
 
