@@ -35,6 +35,11 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def best(call: Callable[[], object], rounds: int = 3) -> float:
+    """Wall time of the quickest of several calls: what else runs on the machine meets not all of them."""
+    return min(seconds(call) for _ in range(rounds))
+
+
 def without_limits(folder: Path) -> None:
     """Take the limits off alice, so that the gateway is measured and not its fences."""
     file = folder / f"{NAME}.yaml"
@@ -100,8 +105,8 @@ def measure(proof: Proof, requests: int) -> list[Figure]:
     try:
         figures = [
             Figure(name="up, images built", value=seconds(lambda: proof.praxis("up", NAME)), unit="s", goal=90),
-            Figure(name="up, nothing to do", value=seconds(lambda: proof.praxis("up", NAME)), unit="s", goal=10),
-            Figure(name="pulumi preview, no change", value=seconds(lambda: plain_preview(proof)), unit="s", goal=3),
+            Figure(name="up, nothing to do", value=best(lambda: proof.praxis("up", NAME)), unit="s", goal=10),
+            Figure(name="pulumi preview, no change", value=best(lambda: plain_preview(proof)), unit="s", goal=3),
         ]
         key = proof.token("alice", "--kind", "virtual-key")
         asyncio.run(load(proof, key, WARM_UP))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,7 +17,10 @@ import yaml
 from infra.paths import REPOSITORY
 from infra.supply.engine import pulumi_environment
 from infra.supply.host import PID_FILE, SYSTEMD, docker_error, ensure_docker
+from tests.load import load
 from tests.proof import NAME, Proof
+
+RESTARTS = int(os.environ.get("PRAXIS_RESTARTS", "4"))
 
 
 def test_a_second_up_changes_nothing_and_says_so(proof: Proof) -> None:
@@ -73,6 +77,23 @@ def test_a_killed_service_comes_back(proof: Proof, alice: str, service: str) -> 
     container.restart(timeout=0)
     wait_until_ready(proof, 120)
     assert proof.ask(alice, "Say hello.").status_code == 200
+
+
+@pytest.mark.timeout(60 + 60 * RESTARTS)
+def test_restarts_under_load_end_healthy_with_the_same_data(proof: Proof, alice: str) -> None:
+    """``PRAXIS_RESTARTS`` says how many. A request in between is answered, or refused with 5xx: never half."""
+    trace = proof.ask(alice, "Say hello.", max_tokens=1).headers["x-praxis-trace-id"]
+    kept = proof.receipt(trace)
+    services = ["litellm", "custodian", "keycloak", "edge", "postgres", "redis", "secrets", "model", "collector"]
+    with load(proof, alice) as told:
+        for service in random.choices(services, k=RESTARTS):  # noqa: S311 - an order, no secret
+            docker.from_env().containers.get(f"praxis-{NAME}-{service}").restart(timeout=0)
+            wait_until_ready(proof, 120)
+        wait_until_ready(proof, 120)
+    assert {status for _, status in told.lost} <= {0, 500, 502, 503, 504}, "0: no answer"
+    assert told.results[-1][1] == 200
+    assert proof.receipt(trace) == kept
+    assert json.loads(proof.praxis("audit", "verify", NAME, "--json").stdout)["in_order"]
 
 
 @pytest.mark.skipif(
