@@ -71,10 +71,17 @@ class Accounts:
             "max_parallel_requests": policy.limits.concurrent_requests,
         }
         # Updated before asked for: LiteLLM goes on telling about a key that was deleted.
+        token = hashlib.sha256(key.encode()).hexdigest()  # LiteLLM's own name for a key
         updated = await self._send("POST", "/key/update", json={**settings, "key": key})
-        if updated.status_code == httpx.codes.NOT_FOUND:
+        if updated.status_code == httpx.codes.FORBIDDEN:
+            # To another team LiteLLM moves the keys of its members alone, and members there are none: made anew, with
+            # what was spent by it.
+            known = await self._get("/key/info", key=token) or {}
+            settings["spend"] = float((known.get("info") or {}).get("spend") or 0)
+            await self._post("/key/delete", {"keys": [token]})
+        if updated.status_code in (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN):
             # An alias is taken while its key is there, and a key made from the seed before may be.
-            alias = f"{subject.sub}.{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+            alias = f"{subject.sub}.{token[:8]}"
             await self._post("/key/generate", {**settings, "key": key, "key_alias": alias})
         else:
             self._checked("/key/update", updated)

@@ -115,6 +115,25 @@ def test_the_stack_comes_back_with_the_docker_daemon(proof: Proof, alice: str) -
     assert proof.ask(alice, "Say hello.").status_code == 200
 
 
+def test_who_moves_to_another_department_goes_on_there(proof: Proof) -> None:
+    assert proof.ask(proof.token("nightly-report"), "Say hello.", max_tokens=1).status_code == 200
+    file = proof.stacks / f"{NAME}.yaml"
+    good = file.read_text()
+    raw = yaml.safe_load(good)
+    assert raw["agents"]["nightly-report"]["department"] == "finance"
+    raw["agents"]["nightly-report"]["department"] = "research"
+    try:
+        file.write_text(yaml.safe_dump(raw, sort_keys=False))
+        proof.praxis("up", NAME)
+        answer = proof.ask(proof.token("nightly-report"), "Say hello.", max_tokens=1)
+        assert answer.status_code == 200
+        assert proof.receipt(answer.headers["x-praxis-trace-id"])["department"] == "research"
+        assert proof.praxis("drift", NAME).returncode == 0
+    finally:
+        file.write_text(good)
+        proof.praxis("up", NAME)
+
+
 def test_bad_input_is_exit_2_and_touches_nothing(proof: Proof) -> None:
     before, file = ids(), proof.stacks / f"{NAME}.yaml"
     good = file.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -72,14 +73,26 @@ class FakeLiteLLM:
             case "/key/update":
                 if body["key"] not in self.keys:
                     return httpx.Response(404, json={})
-                self.keys[body["key"]] = body
+                if self.keys[body["key"]]["team_id"] != body["team_id"]:
+                    return httpx.Response(403, json={"error": {"message": "User is not a member of the team"}})
+                self.keys[body["key"]] |= body
             case "/key/generate":
                 assert body["key"] not in self.keys
                 assert body["key_alias"] not in [each.get("key_alias") for each in self.keys.values()]
                 self.keys[body["key"]] = body
+            case "/key/info":
+                (info,) = (each for key, each in self.keys.items() if hashed(key) == query["key"])
+                return httpx.Response(200, json={"info": {"spend": info.get("spend", 0)}})
+            case "/key/delete":
+                self.keys = {key: each for key, each in self.keys.items() if hashed(key) not in body["keys"]}
             case _:
                 raise AssertionError(path)
         return httpx.Response(200, json={})
+
+
+def hashed(key: str) -> str:
+    """What LiteLLM keeps of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 class World:

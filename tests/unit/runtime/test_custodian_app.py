@@ -83,6 +83,16 @@ class TestPassing:
             assert (await world.auth(world.token())).status_code == 200
         assert world.litellm.asked == []
 
+    async def test_who_changes_department_keeps_key_and_spend(self, world: World) -> None:
+        before = (await world.auth(world.token())).headers["authorization"]
+        (key,) = world.litellm.keys.values()
+        key["spend"] = 4.5
+        after = await world.auth(world.token(department=["finance"]))
+        assert after.status_code == 200
+        assert after.headers["authorization"] == before
+        (key,) = world.litellm.keys.values()
+        assert (key["team_id"], key["spend"]) == ("finance", 4.5)
+
     async def test_many_first_requests_at_once_make_one_key(self, world: World) -> None:
         import asyncio
 
