@@ -106,7 +106,7 @@ def provision(stack: automation.Stack, steps: Steps, repair: Repair) -> None:
         raise failure(error, progress) from None
     if repair.mending is not None:
         with _mended():
-            repair.mending.after()
+            repair.mending.after(repair.plan)
 
 
 def _containers(

@@ -18,13 +18,13 @@ from components.spec import Blueprint
 from infra.cli.engine import NotUpError, deployment, existing
 from infra.cli.loading import Loaded
 from infra.custody import public_names
-from infra.drift import containers, databases, delivered, engine, files, gateway
+from infra.drift import containers, databases, delivered, engine, files, gateway, realm
 from infra.drift.compare import Veil, report
 from infra.drift.findings import Report, Seen, Unseen
 from infra.supply import host
 from infra.supply.process import SupplyError
 from infra.targets.docker import AGENT, delivery
-from runtime.store import AUDIT_KEY
+from runtime.store import AUDIT_KEY, Store
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Ground:
     loaded: Loaded
     stack: automation.Stack
     declared: list[containers.Declared]
+    realm: realm.Declared
+    store: Store = field(repr=False)
     values: Mapping[str, str] = field(repr=False)
 
     @cached_property
@@ -71,10 +73,12 @@ def ground(loaded: Loaded, stack: automation.Stack | None = None, held: Mapping[
         CommandError: its state cannot be read.
     """
     selected = stack or existing(loaded)
-    declared = containers.declared_in(held or deployment(selected))
+    known = held or deployment(selected)
+    declared = containers.declared_in(known)
     if not declared:
         raise NotUpError(loaded.name)
-    return Ground(loaded, selected, declared, loaded.store().values())
+    store = loaded.store()
+    return Ground(loaded, selected, declared, realm.declared_in(known, loaded.stack), store, store.values())
 
 
 def look(on: Ground, *, refresh: bool = True) -> Report:
@@ -85,6 +89,7 @@ def look(on: Ground, *, refresh: bool = True) -> Report:
         lambda: gateway.look(
             on.loaded.stack, on.values["litellm-master-key"], gateway.judge(name, on.loaded.stack, plan["litellm"])
         ),
+        lambda: realm.look(realm.Judge(name, on.realm), on.loaded.stack, on.store),
     ]
     client = _client()
     if client is None:

@@ -11,7 +11,8 @@ import httpx
 from docker.errors import APIError, NotFound
 
 from infra.cli.console import CommandError, Exit, Steps
-from infra.drift import databases, gateway
+from infra.cli.keycloak import signed_in
+from infra.drift import databases, gateway, realm
 from infra.drift.findings import Finding, Report
 from infra.drift.looking import Ground, look_at_databases
 from infra.drift.plan import Plan, plan, statements
@@ -45,6 +46,7 @@ class Mending:
         """
         todo = plan(report.findings, self.name, (AGENT, *(spec.name for spec in self.on.plan.services)))
         client = host.connect()
+        self._ask(*todo.remove, *todo.removed_from_realm)
         self._remove(client, todo.remove)
         failed = [service for service in todo.start if not self._start(client, service)]
         urns = {one.service: one.urn for one in self.on.declared}
@@ -54,12 +56,36 @@ class Mending:
         if any(one.resource.startswith("litellm/model/") for one in report.findings):
             failed.append("litellm")
         replace = dict.fromkeys((*todo.replace, *(urns[service] for service in failed if service in urns)))
-        return Plan(replace=tuple(replace), read_again=todo.read_again, realm=todo.realm)
+        return Plan(
+            replace=tuple(replace),
+            read_again=todo.read_again,
+            realm=todo.realm,
+            removed_from_realm=todo.removed_from_realm,
+        )
 
-    def after(self) -> None:
-        """Bring PostgreSQL's roles and LiteLLM's keys to what is declared; looks anew, for both may have been down."""
+    def after(self, todo: Plan) -> None:
+        """Bring PostgreSQL's roles, LiteLLM's keys and what is too much in Keycloak to what is declared.
+
+        Looks anew, for all of them may have been down.
+        """
         self._database(host.connect())
         self._gateway()
+        self._realm(todo.removed_from_realm)
+
+    def _ask(self, *names: str) -> None:
+        if names and not self.sure(f"Remove what is not of stack '{self.name}': {', '.join(names)}?"):
+            message = f"not removed: {', '.join(names)}; nothing was changed"
+            raise CommandError(message, fix=f"remove them by hand, or ./praxis up {self.name} --yes")
+
+    def _realm(self, removable: tuple[str, ...]) -> None:
+        judge = realm.Judge(self.name, self.on.realm)
+        try:
+            with signed_in(self.on.loaded.stack, self.on.store) as admin:
+                for call in realm.repairs(judge, realm.read(admin.http), removable):
+                    self.steps(f"mending Keycloak: taking away {call[0]}")
+                    realm.delete(admin.http, call)
+        except httpx.HTTPError as error:
+            raise CommandError(f"Keycloak cannot be mended: {error}", code=Exit.UNREACHABLE) from None
 
     def _database(self, client: docker.DockerClient) -> None:
         container = f"praxis-{self.name}-postgres"
@@ -72,11 +98,6 @@ class Mending:
             databases.psql(client, container, statement)
 
     def _remove(self, client: docker.DockerClient, names: tuple[str, ...]) -> None:
-        if not names:
-            return
-        if not self.sure(f"Remove containers that are not of stack '{self.name}': {', '.join(names)}?"):
-            message = f"not removed: {', '.join(names)}; nothing was changed"
-            raise CommandError(message, fix=f"remove them by hand, or ./praxis up {self.name} --yes")
         for name in names:
             self.steps(f"removing the foreign container {name}")
             try:

@@ -10,6 +10,7 @@ from infra.drift.findings import Finding, Kind
 AT_START = frozenset({"state", "password"})
 """Fields of databases and their roles that PostgreSQL's own start brings to what is declared."""
 AGENT = "secrets"
+OF_REALM = ("client/", "role/", "group/", "identity-provider/", "user/")
 OF_CONTAINERS = ("container/", "config/", "secrets/")
 """What is mended by a new container, or by starting the one that is there."""
 
@@ -26,6 +27,8 @@ class Plan:
     """Networks and volumes whose state is read again, so that the engine makes what is missing."""
     realm: bool = False
     """Whether the objects inside Keycloak and LiteLLM are read again, so that the engine sets them as declared."""
+    removed_from_realm: tuple[str, ...] = ()
+    """Objects of Keycloak's realm that nobody declared, as ``kind/name``."""
     databases: tuple[str, ...] = ()
     """Databases whose role, password and database are made as at PostgreSQL's own start."""
 
@@ -50,6 +53,11 @@ def plan(findings: Iterable[Finding], stack: str, services: Iterable[str] = ()) 
         replace=tuple(urn for urn in replace if urn),
         read_again=tuple(one.urn for one in engine if one.urn and _of_docker(one.urn)),
         realm=any(not _of_docker(one.urn or "") for one in engine),
+        removed_from_realm=tuple(
+            one.resource
+            for one in findings
+            if one.kind is Kind.FOREIGN and one.path == "state" and one.resource.startswith(OF_REALM)
+        ),
         databases=tuple(
             dict.fromkeys(
                 one.resource.partition("/")[2]

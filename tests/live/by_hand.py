@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,9 @@ def config_file(proof: Proof) -> None:
     (folder / "dynamic/more.yaml").write_text("{}\n")
 
 
-def realm(proof: Proof) -> None:
+@contextmanager
+def keycloak(proof: Proof) -> Iterator[httpx.Client]:
+    """The realm's admin API."""
     form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin"}
     password = proof.store.get("keycloak-admin-password")
     answer = httpx.post(
@@ -91,6 +94,11 @@ def realm(proof: Proof) -> None:
     )
     headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
     with httpx.Client(base_url=f"{ADMIN}/admin/realms/praxis", headers=headers, trust_env=False, timeout=30) as http:
+        yield http
+
+
+def realm(proof: Proof) -> None:
+    with keycloak(proof) as http:
         settings = http.get("").json()
         _done(http.put("", json={**settings, "accessTokenLifespan": 3600}))
         client = http.get("/clients", params={"clientId": "praxis-consoles"}).json()[0]
@@ -98,6 +106,16 @@ def realm(proof: Proof) -> None:
         _done(http.put(f"/clients/{client['id']}", json={**client, "redirectUris": addresses, "secret": "by-hand"}))
         user = http.get("/users", params={"username": "bob"}).json()[0]
         _done(http.delete(f"/users/{user['id']}"))
+
+
+def added_to_realm(proof: Proof) -> None:
+    """A door of somebody's own, and a role that was given in the console."""
+    with keycloak(proof) as http:
+        _done(http.post("/clients", json={"clientId": "backdoor", "publicClient": True}))
+        agent = http.get("/clients", params={"clientId": "agent-nightly-report"}).json()[0]
+        account = http.get(f"/clients/{agent['id']}/service-account-user").json()
+        role = http.get("/roles/engineer").json()
+        _done(http.post(f"/users/{account['id']}/role-mappings/realm", json=[role]))
 
 
 def database(proof: Proof) -> None:
@@ -158,6 +176,15 @@ KINDS: dict[str, Drift] = {
                 "client/praxis-consoles/validRedirectUris",
                 "client/praxis-consoles/clientSecret",
                 "user/bob/state",
+            }
+        ),
+    ),
+    "added to the realm": Drift(
+        added_to_realm,
+        frozenset(
+            {
+                "client/backdoor/state",
+                "user/service-account-agent-nightly-report/roles.engineer",
             }
         ),
     ),

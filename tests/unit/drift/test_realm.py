@@ -1,0 +1,130 @@
+"""What is in Keycloak's realm beside what is declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from config import load_stack
+from infra.drift import realm
+from infra.drift.realm import Judge, Live, declared_in, repairs
+from infra.paths import STACKS
+
+STACK = load_stack("laptop", STACKS)
+
+
+def resource(token: str, urn: str, key: str, /, **inputs: Any) -> dict[str, Any]:
+    return {"type": f"keycloak:{token}", "urn": f"urn:pulumi:t::praxis::keycloak:{token}::{urn}", "id": key,
+            "inputs": inputs}  # fmt: skip
+
+
+STATE = {
+    "resources": [
+        resource("index/role:Role", "r1", "id-engineer", name="engineer"),
+        resource("index/role:Role", "r2", "id-analyst", name="analyst"),
+        resource("index/group:Group", "g1", "id-research", name="research"),
+        resource("index/group:Group", "g2", "id-finance", name="finance"),
+        resource("index/user:User", "u1", "id-bob", username="bob"),
+        resource("openid/client:Client", "c1", "id-agent", clientId="agent-nightly-report"),
+        resource("index/userRoles:UserRoles", "ur", "x", userId="id-bob", roleIds=["id-analyst"]),
+        resource(
+            "openid/clientServiceAccountRealmRole:ClientServiceAccountRealmRole",
+            "sa",
+            "x",
+            serviceAccountUserId="id-sa",
+            role="analyst",
+        ),
+        {
+            "type": "docker:index/network:Network",
+            "urn": "urn:pulumi:t::p::docker:index/network:Network::n",
+            "inputs": {},
+        },
+    ]
+}
+JUDGE = Judge("t", declared_in(STATE, STACK))
+
+
+def live(**changed: Any) -> Live:
+    objects: dict[str, dict[str, dict[str, Any]]] = {
+        "client": {"agent-nightly-report": {"id": "id-agent"}, "account": {"id": "a"}},
+        "role": {
+            "engineer": {"id": "id-engineer", "name": "engineer"},
+            "analyst": {"id": "id-analyst", "name": "analyst"},
+            realm.DEFAULT_ROLE: {"id": "d", "name": realm.DEFAULT_ROLE},
+        },
+        "group": {"research": {"id": "id-research"}, "finance": {"id": "id-finance"}},
+        "identity-provider": {},
+        "user": {"bob": {"id": "id-bob"}},
+    }
+    for kind, more in changed.pop("objects", {}).items():
+        objects[kind] |= more
+    given: dict[str, Any] = {
+        "objects": objects,
+        "with_role": {"analyst": {"bob": "id-bob", "service-account-agent-nightly-report": "id-sa"}},
+        "by_default": frozenset({"offline_access"}),
+    }
+    return Live(**{**given, **changed})
+
+
+def places(found: Live) -> list[str]:
+    return [one.place for one in JUDGE.judged(found)]
+
+
+def test_what_is_declared_or_keycloaks_own_is_no_finding() -> None:
+    assert places(live()) == []
+    assert list(repairs(JUDGE, live(), ())) == []
+
+
+def test_what_only_the_file_declares_may_be_of_an_interrupted_run() -> None:
+    assert places(live(objects={"user": {"alice": {"id": "x"}}})) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "one", "path"),
+    [
+        ("client", "backdoor", {"id": "7"}, "clients/7"),
+        ("role", "root", {"id": "7", "name": "root"}, "roles/root"),
+        ("group", "board", {"id": "7"}, "groups/7"),
+        ("identity-provider", "evil", {"alias": "evil"}, "identity-provider/instances/evil"),
+        ("user", "mallory", {"id": "7"}, "users/7"),
+    ],
+)
+def test_an_object_that_nobody_declared(kind: str, name: str, one: dict[str, str], path: str) -> None:
+    found = live(objects={kind: {name: one}})
+    assert places(found) == [f"{kind}/{name}/state"]
+    assert list(repairs(JUDGE, found, ())) == [], "not without a yes"
+    assert list(repairs(JUDGE, found, {f"{kind}/{name}"})) == [(path, None)]
+
+
+def test_a_role_given_by_hand() -> None:
+    found = live(with_role={"engineer": {"bob": "id-bob", "service-account-agent-nightly-report": "id-sa"}})
+    assert places(found) == [
+        "user/bob/roles.engineer",
+        "user/service-account-agent-nightly-report/roles.engineer",
+    ]
+    role = [{"id": "id-engineer", "name": "engineer"}]
+    assert list(repairs(JUDGE, found, ())) == [
+        ("users/id-bob/role-mappings/realm", role),
+        ("users/id-sa/role-mappings/realm", role),
+    ]
+
+
+def test_a_role_for_everybody() -> None:
+    found = live(by_default=frozenset({"offline_access", "engineer"}))
+    assert places(found) == [f"role/{realm.DEFAULT_ROLE}/composites.engineer"]
+    assert list(repairs(JUDGE, found, ())) == [
+        (f"roles/{realm.DEFAULT_ROLE}/composites", [{"id": "id-engineer", "name": "engineer"}])
+    ]
+
+
+def test_what_is_gone_already_is_no_error() -> None:
+    answers = iter([204, 404, 403])
+    http = httpx.Client(
+        base_url="http://keycloak", transport=httpx.MockTransport(lambda _: httpx.Response(next(answers)))
+    )
+    realm.delete(http, ("clients/7", None))
+    realm.delete(http, ("clients/7", None))
+    with pytest.raises(httpx.HTTPStatusError):
+        realm.delete(http, ("clients/7", None))
