@@ -62,6 +62,7 @@ def start(stack: str, folder: Path) -> Provider:
         },
         tmpfs={"/tmp": "mode=1777"},
         read_only=True,
+        restart_policy={"Name": "always"},  # a test starts the daemon again
         network=None,
     )
     client.networks.get("bridge").disconnect(container, force=True)
