@@ -24,6 +24,10 @@ Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 """An amount in US dollars, exact (never a float: budgets are compared and summed)."""
 
 
+NO_MODELS = "no-default-models"
+"""LiteLLM reads an empty list as "all models"; this name of its own means none."""
+
+
 class Model(BaseModel):
     """Base of every contract model: immutable, and an unknown key is an error."""
 
@@ -169,6 +173,18 @@ class EffectivePolicy(Model):
     limits: Limits
     budget: Budget
 
+    def litellm_key(self) -> dict[str, str | float | list[str] | None]:
+        """What LiteLLM is told of a subject's key, in its own words; ``None`` for no limit."""
+        return {
+            "team_id": self.department,
+            "models": list(self.models) or [NO_MODELS],
+            "max_budget": float(self.budget.usd),
+            "budget_duration": self.budget.duration,
+            "rpm_limit": self.limits.requests_per_minute,
+            "tpm_limit": self.limits.tokens_per_minute,
+            "max_parallel_requests": self.limits.concurrent_requests,
+        }
+
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical JSON: the policy's identity in assertions and records."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -231,8 +247,10 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     return min(values, default=None)
 
 
-NO_MODELS = "no-default-models"
-"""LiteLLM reads an empty list as "all models"; this name of its own means none."""
+def litellm_alias(subject: str, token: str) -> str:
+    """The alias of a subject's key; ``token``: LiteLLM's hash of it. One made from an earlier seed has another."""
+    return f"{subject}.{token[:8]}"
+
 
 EGRESS_PLACEHOLDER = "praxis-egress"
 """What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""

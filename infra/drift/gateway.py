@@ -19,7 +19,7 @@ from config.stack import Stack
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.docker import ADMIN_PATHS
-from runtime.contract import NO_MODELS, EffectivePolicy, resolve
+from runtime.contract import EffectivePolicy, litellm_alias, resolve
 
 LIMITS = {
     "limits.requests_per_minute": "rpm_limit",
@@ -112,7 +112,7 @@ class Judge:
         if policy is None:
             return  # a person of a federated directory: role and department are in the token alone
         resource = f"litellm/user/{names[owner]}"
-        for path, was, is_now in differences(wanted(policy), held(key)):
+        for path, was, is_now in differences(held(policy.litellm_key()), held(key)):
             yield self._finding(resource, path, Kind.CHANGED, _amount(path, was), _amount(path, is_now))
         yield from self._blocked(resource, key)
 
@@ -131,37 +131,17 @@ class Judge:
 
 def of_custodian(key: Mapping[str, Any]) -> bool:
     """Whether its alias is one that the custodian gives: the subject and how LiteLLM's hash of the key begins."""
-    owner, token = key.get("user_id"), str(key["token"])
-    return bool(owner) and key.get("key_alias") in (owner, f"{owner}.{token[:8]}")
-
-
-def wanted(policy: EffectivePolicy) -> dict[str, Any]:
-    """What the custodian gives a subject's key, as fields."""
-    fields = {
-        "budget.usd": Decimal(policy.budget.usd),
-        "budget.period": policy.budget.duration,
-        "models": sorted(policy.models) or [NO_MODELS],
-        "team": policy.department,
-        **{path: getattr(policy.limits, path.removeprefix("limits.")) for path in LIMITS},
-    }
-    return {path: value for path, value in fields.items() if value is not None}
+    owner = str(key.get("user_id") or "")
+    return bool(owner) and key.get("key_alias") in (owner, litellm_alias(owner, str(key["token"])))
 
 
 def held(key: Mapping[str, Any]) -> dict[str, Any]:
-    """What a key has, as fields."""
+    """What a key has, or is to have, as fields."""
     fields = {path: key.get(name) for path, name in {**FIELDS, **LIMITS}.items()}
     if fields["budget.usd"] is not None:
         fields["budget.usd"] = Decimal(str(fields["budget.usd"]))
     fields["models"] = sorted(fields["models"] or [])
     return {path: value for path, value in fields.items() if value is not None}
-
-
-def settings(policy: EffectivePolicy) -> dict[str, Any]:
-    """The same in LiteLLM's words: what a key is set to again."""
-    fields = wanted(policy)
-    names = {**FIELDS, **LIMITS}
-    body = {name: fields.get(path) for path, name in names.items()}
-    return {**body, "max_budget": float(policy.budget.usd)}
 
 
 def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -182,8 +162,8 @@ def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]
         if not of_custodian(key) or policy is None:
             yield "/key/delete", {"keys": [key["token"]]}
             continue
-        if wanted(policy) != held(key):
-            yield "/key/update", {"key": key["token"], **settings(policy)}
+        if held(policy.litellm_key()) != held(key):
+            yield "/key/update", {"key": key["token"], **policy.litellm_key()}
         if key.get("blocked"):
             yield "/key/unblock", {"key": key["token"]}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from runtime.contract import NO_MODELS, EffectivePolicy
+from runtime.contract import EffectivePolicy, litellm_alias
 from runtime.custodian.subject import Subject, UnavailableError
 from runtime.with_secrets import Delivered
 
@@ -60,16 +60,7 @@ class Accounts:
             await self._post("/user/new", {**body, "user_role": "internal_user"})
 
     async def _key(self, subject: Subject, policy: EffectivePolicy, key: str) -> None:
-        settings: dict[str, Any] = {
-            "user_id": subject.sub,
-            "team_id": policy.department,
-            "models": list(policy.models) or [NO_MODELS],
-            "max_budget": float(policy.budget.usd),
-            "budget_duration": policy.budget.duration,
-            "rpm_limit": policy.limits.requests_per_minute,
-            "tpm_limit": policy.limits.tokens_per_minute,
-            "max_parallel_requests": policy.limits.concurrent_requests,
-        }
+        settings: dict[str, Any] = {"user_id": subject.sub, **policy.litellm_key()}
         # Updated before asked for: LiteLLM goes on telling about a key that was deleted.
         token = hashlib.sha256(key.encode()).hexdigest()  # LiteLLM's own name for a key
         updated = await self._send("POST", "/key/update", json={**settings, "key": key})
@@ -81,7 +72,7 @@ class Accounts:
             await self._post("/key/delete", {"keys": [token]})
         if updated.status_code in (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN):
             # An alias is taken while its key is there, and a key made from the seed before may be.
-            alias = f"{subject.sub}.{token[:8]}"
+            alias = litellm_alias(subject.sub, token)
             await self._post("/key/generate", {**settings, "key": key, "key_alias": alias})
         else:
             self._checked("/key/update", updated)
