@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,19 +53,26 @@ def connect() -> docker.DockerClient:
 
 def statuses(stack: str) -> list[ServiceStatus]:
     """Every container of the stack, by service name."""
-    client = connect()
-    containers: Iterable[Container] = client.containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
     # The daemon takes a second to tell one container's memory, so all are asked at once.
     with ThreadPoolExecutor(max_workers=32) as pool:
-        return sorted(pool.map(_status, containers), key=lambda status: status.service)
+        return sorted(pool.map(_status, _every(stack)), key=lambda status: status.service)
 
 
 def running(stack: str, service: str) -> bool:
     """Whether the service's container runs; False where no Docker daemon answers."""
     if host.docker_error():
         return False
-    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
+    labels = [_label(stack), f"praxis.service={service}"]
     return bool(connect().containers.list(filters={"label": labels, "status": "running"}))
+
+
+def _label(stack: str) -> str:
+    return f"praxis.stack={stack}"
+
+
+def _every(stack: str) -> list[Container]:
+    found: list[Container] = connect().containers.list(all=True, filters={"label": _label(stack)})
+    return found
 
 
 def _status(container: Container) -> ServiceStatus:
@@ -97,8 +104,7 @@ def remove_unknown(stack: str, known: Collection[str]) -> list[str]:
 
     A run that was killed may have made a container that no state tells of; it would hold networks and volumes.
     """
-    found: list[Container] = connect().containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
-    unknown = [container for container in found if container.id not in known]
+    unknown = [container for container in _every(stack) if container.id not in known]
     for container in unknown:
         with suppress(NotFound):
             container.remove(force=True)
@@ -107,7 +113,7 @@ def remove_unknown(stack: str, known: Collection[str]) -> list[str]:
 
 def remove_rest(stack: str, *, data: bool) -> None:
     """Remove networks of the stack, and with ``data`` its volumes, that no state tells of; after everything else."""
-    client, of_stack = connect(), {"label": f"praxis.stack={stack}"}
+    client, of_stack = connect(), {"label": _label(stack)}
     for network in client.networks.list(filters=of_stack):
         network.remove()
     for volume in client.volumes.list(filters=of_stack) if data else ():
@@ -116,8 +122,7 @@ def remove_rest(stack: str, *, data: bool) -> None:
 
 def mounted(stack: str) -> set[str]:
     """Host folders that containers of the stack mount."""
-    containers = connect().containers.list(all=True, filters={"label": f"praxis.stack={stack}"})
-    return {str(mount.get("Source")) for container in containers for mount in container.attrs["Mounts"]}
+    return {str(mount.get("Source")) for container in _every(stack) for mount in container.attrs["Mounts"]}
 
 
 def restart(stack: str, service: str) -> None:
@@ -174,7 +179,7 @@ def run_in(stack: str, service: str, command: list[str], stdin: str = "") -> str
 
 
 def _container(stack: str, service: str) -> Container:
-    labels = [f"praxis.stack={stack}", f"praxis.service={service}"]
+    labels = [_label(stack), f"praxis.service={service}"]
     found: list[Container] = connect().containers.list(all=True, filters={"label": labels})
     if not found:
         raise CommandError(f"'{service}' of stack '{stack}' does not run", fix=f"./praxis up {stack}")

@@ -9,14 +9,13 @@ from typing import Any
 import typer
 from pydantic import TypeAdapter
 
-from config.yaml import parse
 from infra.cli.console import CommandError, Exit, emit_json, say, table
 from infra.cli.loading import Loaded
 from infra.drift.findings import Finding, Report
 from infra.drift.looking import ground, look
 from infra.drift.places import place
 from infra.drift.sarif import sarif
-from infra.paths import REPOSITORY, STACKS
+from infra.paths import REPOSITORY
 
 
 def drift(loaded: Loaded, *, as_json: bool, as_sarif: bool) -> None:
@@ -30,9 +29,8 @@ def drift(loaded: Loaded, *, as_json: bool, as_sarif: bool) -> None:
     if as_json:
         emit_json(document(report))
     elif as_sarif:
-        file = STACKS / f"{loaded.name}.yaml"
-        source = parse(file.read_text(encoding="utf-8"), file)
-        emit_json(sarif(report, lambda finding: place(finding, source, file, REPOSITORY)))
+        source = loaded.document()
+        emit_json(sarif(report, lambda finding: place(finding, source, loaded.file, REPOSITORY)))
     else:
         show(report)
     conclude(report)

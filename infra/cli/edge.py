@@ -46,8 +46,13 @@ def obtain(stack: Stack, store: Store, subject: str) -> Credential:
         return _token(stack, subject, {**form, "scope": "openid"}, demo=True)
     if subject in stack.people or stack.environment != "demo":
         return _device_flow(stack, subject)
+    raise unknown(stack, subject)
+
+
+def unknown(stack: Stack, subject: str) -> CommandError:
+    """What is said of a subject that the stack file does not declare."""
     known = ", ".join(stack.subjects())
-    raise CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
+    return CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
 
 
 def virtual_key(stack: Stack, access: Credential) -> Credential:

@@ -50,8 +50,7 @@ class Progress:
             self._since[event.resource_pre_event.metadata.urn] = time.monotonic()
         elif event.res_outputs_event is not None:
             metadata = event.res_outputs_event.metadata
-            operation = str(metadata.op.value if hasattr(metadata.op, "value") else metadata.op)
-            done = _DONE.get(operation)
+            done = _DONE.get(word(metadata.op))
             if done is not None and not metadata.type.startswith(("praxis:", "pulumi:")):
                 took = time.monotonic() - self._since.get(metadata.urn, time.monotonic())
                 self.steps(f"{done} {label(metadata.urn)} ({took:.1f} s)")
@@ -155,10 +154,22 @@ def unprotect(stack: automation.Stack) -> None:
 
 def _pulumi(stack: automation.Stack, *arguments: str) -> str:
     """Run a command of the engine's that the Automation API lacks; what it prints."""
-    space = stack.workspace
-    environment = {**space.env_vars, "PULUMI_HOME": space.pulumi_home or ""}
-    command = [*arguments, "--stack", stack.name]
-    return space.pulumi_command.run(command, cwd=space.work_dir, additional_env=environment).stdout
+    space, command = stack.workspace, [*arguments, "--stack", stack.name]
+    return space.pulumi_command.run(command, cwd=space.work_dir, additional_env=dict(space.env_vars)).stdout
+
+
+def counted(summary: Mapping[Any, int]) -> dict[str, int]:
+    """What the engine did or would do, by name."""
+    return {word(operation): count for operation, count in summary.items()}
+
+
+def word(operation: Any) -> str:
+    """The name of what the engine does; it gives it as a word in some places and as an enumeration in others."""
+    return str(getattr(operation, "value", operation))
+
+
+def unheard(_: str) -> None:
+    """Takes the engine's own text: its events say it better."""
 
 
 def failure(error: automation.CommandError, progress: Progress) -> CommandError:

@@ -16,11 +16,10 @@ from config import Problem, SettingsError
 from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
 from infra.cli.containers import mounted, remove_rest, remove_unknown, running, statuses
-from infra.cli.engine import Progress, deployment, failure, select, settle, unprotect
+from infra.cli.engine import Progress, counted, deployment, failure, select, settle, unheard, unprotect
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
-from infra.paths import STACKS
 from infra.places import where
 from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
@@ -51,10 +50,10 @@ def preview(loaded: Loaded, *, as_json: bool) -> None:
     progress = Progress(Steps())
     announced = Announced(progress)
     try:
-        result = select(loaded).preview(on_event=announced, on_output=_ignore, color="never")
+        result = select(loaded).preview(on_event=announced, on_output=unheard, color="never")
     except automation.CommandError as error:
         raise failure(error, progress) from None
-    changes = {str(getattr(key, "value", key)): count for key, count in result.change_summary.items()}
+    changes = counted(result.change_summary)
     if as_json:
         emit_json(changes)
         return
@@ -81,7 +80,7 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
         if not keep_data:
             unprotect(stack)
         stack.destroy(
-            on_event=progress, on_output=_ignore, color="never", show_secrets=False, exclude_protected=keep_data
+            on_event=progress, on_output=unheard, color="never", show_secrets=False, exclude_protected=keep_data
         )
     except automation.CommandError as error:
         raise failure(error, progress) from None
@@ -152,7 +151,7 @@ def refuse_taken_ports(loaded: Loaded) -> None:
     if taken and not running(loaded.name, "edge"):
         raise SettingsError(
             Problem(
-                file=STACKS / f"{loaded.name}.yaml",
+                file=loaded.file,
                 key=key,
                 message=f"port {port} is in use by another program; free it or choose another (1-65535)",
             )
@@ -170,7 +169,3 @@ def _drop_old_config(loaded: Loaded) -> None:
     for folder in loaded.folder.config.iterdir():
         if str(folder) not in in_use:
             shutil.rmtree(folder)
-
-
-def _ignore(_: str) -> None:
-    """The engine's own text: events say it better."""

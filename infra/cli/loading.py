@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from config import Problem, SettingsError, Stack, load_stack
+from config.yaml import Document, parse
 from infra.cli.console import of_the_store
 from infra.custody import open_store
 from infra.paths import STACKS, StackFolder, stack_folder
@@ -21,6 +23,15 @@ class Loaded:
     stack: Stack
     folder: StackFolder
 
+    @property
+    def file(self) -> Path:
+        """The stack file."""
+        return STACKS / f"{self.name}.yaml"
+
+    def document(self) -> Document:
+        """The stack file with its lines."""
+        return parse(self.file.read_text(encoding="utf-8"), self.file)
+
     def store(self) -> Store:
         """The stack's secret store, complete but for what an operator must set.
 
@@ -36,7 +47,7 @@ class Loaded:
             raise of_the_store(error, f"the secret store: {error}") from None
         problems = [
             Problem(
-                file=STACKS / f"{self.name}.yaml",
+                file=self.file,
                 key=f"secret://{name}",
                 message=f"{UNUSABLE[state]}; set it with: ./praxis secrets set {self.name} {name}",
             )

@@ -7,13 +7,10 @@ from enum import StrEnum
 
 from components.identity import public_url
 from config.explain import explain as explained
-from config.stack import listed
-from config.yaml import parse
 from infra.cli import edge
 from infra.cli.console import CommandError, Exit, emit_json, say, table
 from infra.cli.containers import ServiceStatus, statuses
 from infra.cli.loading import Loaded
-from infra.paths import STACKS
 from infra.supply import cache as builds
 from infra.supply.checks import run_checks
 
@@ -60,9 +57,8 @@ def explain(loaded: Loaded, subject: str, *, as_json: bool) -> None:
     """
     declared = loaded.stack.subjects()
     if subject not in declared:
-        raise CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {listed(declared)}", code=Exit.USAGE)
-    file = STACKS / f"{loaded.name}.yaml"
-    values = list(explained(loaded.stack, parse(file.read_text(encoding="utf-8"), file), subject))
+        raise edge.unknown(loaded.stack, subject)
+    values = list(explained(loaded.stack, loaded.document(), subject))
     of = declared[subject]
     if as_json:
         emit_json(
@@ -71,7 +67,7 @@ def explain(loaded: Loaded, subject: str, *, as_json: bool) -> None:
                 "kind": "person" if subject in loaded.stack.people else "agent",
                 "role": of.role,
                 "department": of.department,
-                "file": str(file),
+                "file": str(loaded.file),
                 "policy": [asdict(value) for value in values],
             }
         )

@@ -12,7 +12,7 @@ from docker.errors import DockerException
 from pulumi import automation
 
 from infra.cli.console import CommandError, Steps
-from infra.cli.engine import NotUpError, Progress, deployment, failure, settle
+from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, settle, unheard
 from infra.cli.loading import Loaded
 from infra.drift import engine
 from infra.drift.looking import ground, look
@@ -66,10 +66,10 @@ def in_order(stack: automation.Stack) -> bool:
     One run of the engine answers for drift and change together; only when there is either is it asked which.
     """
     try:
-        summary = stack.preview(refresh=True, on_output=_ignore, color="never").change_summary
+        summary = stack.preview(refresh=True, on_output=unheard, color="never").change_summary
     except automation.CommandError:
         return False  # the run itself says why
-    return {str(getattr(key, "value", key)) for key in summary} <= {"same"}
+    return counted(summary).keys() <= {"same"}
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def provision(stack: automation.Stack, steps: Steps, repair: Repair) -> None:
     progress = Progress(steps)
     try:
         if todo.read_again:
-            stack.refresh(target=list(todo.read_again), on_output=_ignore, color="never", show_secrets=False)
+            stack.refresh(target=list(todo.read_again), on_output=unheard, color="never", show_secrets=False)
         realm = todo.realm or repair.realm_unseen
         if todo.replace:
             _containers(stack, progress, steps, todo.replace, realm_follows=realm)
@@ -131,16 +131,12 @@ def _run(
     refresh: bool = False,
 ) -> None:
     result = stack.up(
-        replace=replace, refresh=refresh, on_event=progress, on_output=_ignore, color="never", show_secrets=False
+        replace=replace, refresh=refresh, on_event=progress, on_output=unheard, color="never", show_secrets=False
     )
-    changes = {str(getattr(key, "value", key)): count for key, count in (result.summary.resource_changes or {}).items()}
+    changes = counted(result.summary.resource_changes or {})
     same = changes.pop("same", 0)
-    steps("nothing to change" if not changes else f"changed: {_counted(changes)}; unchanged: {same}")
+    steps("nothing to change" if not changes else f"changed: {_listed(changes)}; unchanged: {same}")
 
 
-def _counted(changes: dict[str, int]) -> str:
+def _listed(changes: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(changes.items()))
-
-
-def _ignore(_: str) -> None:
-    """The engine's own text: events say it better."""

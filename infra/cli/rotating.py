@@ -22,7 +22,7 @@ from components.blueprint import blueprint
 from infra.cli import keycloak
 from infra.cli.console import CommandError, Exit, Steps
 from infra.cli.containers import ready, restart, run_in, signal
-from infra.cli.engine import Progress, deployment, failure, select
+from infra.cli.engine import Progress, deployment, failure, select, unheard
 from infra.cli.loading import Loaded
 from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step
 from runtime.store import Store
@@ -159,22 +159,23 @@ def _keycloak(rotation: Rotation, names: tuple[str, ...]) -> None:
 
 def _litellm(rotation: Rotation, _: tuple[str, ...]) -> None:
     """A look for drift signs in with what Pulumi's state knows. A stack from before the provider knows of none."""
-    if any(urn.endswith(f"::{LITELLM_PROVIDER}") for urn in _known(select(rotation.loaded))):
-        _declared(rotation, [LITELLM_PROVIDER])
+    _declared(rotation, [LITELLM_PROVIDER], if_known=True)
 
 
-def _known(stack: automation.Stack) -> list[str]:
-    return [resource["urn"] for resource in deployment(stack).get("resources", [])]
+def _declared(rotation: Rotation, resources: list[str], *, if_known: bool = False) -> None:
+    """Bring these resources, and Pulumi's state of them, in line with the store. Nothing else is touched.
 
-
-def _declared(rotation: Rotation, resources: list[str]) -> None:
-    """Bring these resources, and Pulumi's state of them, in line with the store. Nothing else is touched."""
+    ``if_known``: a state that knows none of them is in order.
+    """
     stack, progress = select(rotation.loaded), Progress(rotation.steps)
-    targets = [urn for urn in _known(stack) if urn.rpartition("::")[2] in resources]
+    known = [resource["urn"] for resource in deployment(stack).get("resources", [])]
+    targets = [urn for urn in known if urn.rpartition("::")[2] in resources]
+    if if_known and not targets:
+        return
     if len(targets) != len(resources):
         raise CommandError(f"Pulumi's state does not know {', '.join(resources)}", fix=f"./praxis up {rotation.name}")
     try:
-        stack.up(target=targets, on_event=progress, on_output=lambda _: None, color="never", show_secrets=False)
+        stack.up(target=targets, on_event=progress, on_output=unheard, color="never", show_secrets=False)
     except automation.CommandError as error:
         raise failure(error, progress) from None
     rotation.steps(f"what runs and Pulumi's state agree on {', '.join(resources)}")

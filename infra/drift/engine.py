@@ -10,6 +10,7 @@ from typing import Any
 from pulumi import automation
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from infra.cli.engine import unheard, word
 from infra.drift.compare import differences, flat, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.drift.names import missing_field, resource_name
@@ -70,7 +71,7 @@ class Heard:
 def findings(steps: list[StepEventMetadata], stack: str) -> Iterator[Finding]:
     """One finding a property path. What the look at containers finds as well is left to it."""
     for step in steps:
-        operation = str(getattr(step.op, "value", step.op))
+        operation = word(step.op)
         if step.type.startswith(("praxis:", "pulumi:")):
             continue
         if operation == "delete" and step.type != CONTAINER:
@@ -130,7 +131,7 @@ def look(stack: automation.Stack, name: str) -> Seen:
     heard = Heard()
     failed = ""
     try:
-        stack.preview_refresh(on_event=heard, on_output=lambda _: None, color="never", show_secrets=False)
+        stack.preview_refresh(on_event=heard, on_output=unheard, color="never", show_secrets=False)
     except automation.CommandError as error:
         failed = " ".join(str(error).split())
     found = tuple(findings(heard.steps, name))
