@@ -36,7 +36,7 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     _write_authority(loaded, store)
     stack = select(loaded)
     steps(f"looking at stack '{loaded.name}'")
-    mending = repair.begin(loaded, stack, steps, yes=yes)
+    mending = repair.begin(loaded, stack, store, steps, yes=yes)
     repair.provision(stack, steps, mending)
     _drop_old_config(loaded)
     store.delivered(blueprint(loaded.stack, loaded.name).readers())

@@ -15,9 +15,10 @@ from infra.cli.console import CommandError, Steps
 from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, settle, unheard
 from infra.cli.loading import Loaded
 from infra.drift import engine
-from infra.drift.looking import ground, look
+from infra.drift.looking import ground_in, look_by_engine, look_by_own_means, reported
 from infra.drift.mending import Mending, told, worth_mending
 from infra.drift.plan import Plan
+from runtime.store import Store
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Repair:
     """Whether the realm could not be looked at, so that it is looked at when its server is back."""
 
 
-def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -> Repair:
+def begin(loaded: Loaded, stack: automation.Stack, store: Store, steps: Steps, *, yes: bool) -> Repair:
     """Settle what an interrupted run has left, look for drift, and mend what must be mended before the engine runs.
 
     Raises:
@@ -42,15 +43,15 @@ def begin(loaded: Loaded, stack: automation.Stack, steps: Steps, *, yes: bool) -
     for one in settle(stack, held):
         steps(f"an interrupted run has begun, and it is begun anew: {one}")
     try:
-        on = ground(loaded, stack, held)
+        on = ground_in(held, loaded, stack, store)
     except NotUpError:
         return Repair()
     with ThreadPoolExecutor(1) as pool:
         same = pool.submit(in_order, stack)
-        seen = look(on, refresh=False)
-    if same.result() and not worth_mending(seen):
+        own = look_by_own_means(on)
+    if same.result() and not worth_mending(reported(on, own)):
         return Repair(needless=True)
-    report = look(on)
+    report = reported(on, [*own, look_by_engine(on)])
     if not worth_mending(report):
         return Repair()
     told(report.findings, steps)

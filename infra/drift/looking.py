@@ -65,24 +65,39 @@ class Ground:
         return sorted(name for name in (applied.keys() | now.keys()) - {AGENT} if applied.get(name) != now.get(name))
 
 
-def ground(loaded: Loaded, stack: automation.Stack | None = None, held: Mapping[str, Any] | None = None) -> Ground:
-    """Read the stack's state and secrets. ``stack``, ``held``: where it is selected, and its state read, already.
+def ground(loaded: Loaded) -> Ground:
+    """Read the stack's state and secrets.
 
     Raises:
         NotUpError: no ``up`` has made the stack.
         CommandError: its state cannot be read.
     """
-    selected = stack or existing(loaded)
-    known = held or deployment(selected)
-    declared = containers.declared_in(known)
+    stack = existing(loaded)
+    return ground_in(deployment(stack), loaded, stack, loaded.store())
+
+
+def ground_in(held: Mapping[str, Any], loaded: Loaded, stack: automation.Stack, store: Store) -> Ground:
+    """What a state holds, and the stack's secrets.
+
+    Raises:
+        NotUpError: no ``up`` has made the stack.
+    """
+    declared = containers.declared_in(held)
     if not declared:
         raise NotUpError(loaded.name)
-    store = loaded.store()
-    return Ground(loaded, selected, declared, realm.declared_in(known, loaded.stack), store, store.values())
+    return Ground(loaded, stack, declared, realm.declared_in(held, loaded.stack), store, store.values())
 
 
-def look(on: Ground, *, refresh: bool = True) -> Report:
-    """Look at everything; what cannot be looked at is in the report as such. ``refresh``: also by Pulumi's own look."""
+def look(on: Ground) -> Report:
+    """Look at everything; what cannot be looked at is in the report as such."""
+    with ThreadPoolExecutor(1) as pool:
+        refreshed = pool.submit(look_by_engine, on)
+        own = look_by_own_means(on)
+    return reported(on, [*own, refreshed.result()])
+
+
+def look_by_own_means(on: Ground) -> list[Seen]:
+    """Every look but Pulumi's, at once."""
     name, plan = on.loaded.name, on.plan
     looks: list[Callable[[], Seen]] = [
         lambda: files.look(on.declared, on.files(), name),
@@ -99,11 +114,18 @@ def look(on: Ground, *, refresh: bool = True) -> Report:
     else:
         looks[:0] = [lambda: containers.look(client, name, on.declared, on.veil), lambda: look_at_databases(client, on)]
         looks.append(lambda: _delivered(client, on))
-        if refresh:
-            looks.append(lambda: engine.look(on.stack, name))
     with ThreadPoolExecutor(len(looks)) as pool:
-        seen = [one.result() for one in [pool.submit(each) for each in looks]]
-    return report(name, seen, on.loaded.stack.drift.ignore, on.veil)
+        return [one.result() for one in [pool.submit(each) for each in looks]]
+
+
+def look_by_engine(on: Ground) -> Seen:
+    """Pulumi's refresh, previewed; nothing where there is no Docker daemon, which the other looks say."""
+    return Seen() if _client() is None else engine.look(on.stack, on.loaded.name)
+
+
+def reported(on: Ground, seen: list[Seen]) -> Report:
+    """What the looks have seen, as one report."""
+    return report(on.loaded.name, seen, on.loaded.stack.drift.ignore, on.veil)
 
 
 def _client() -> docker.DockerClient | None:

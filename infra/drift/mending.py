@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import docker
 import httpx
@@ -37,7 +37,7 @@ class Mending:
         return self.on.loaded.name
 
     def before(self, report: Report) -> Plan:
-        """Remove intruders, start what is stopped, mend the database; what is left to the engine comes back.
+        """Remove intruders, start what is stopped, mend the database; the plan comes back, for the engine.
 
         The database comes before the engine: a container that is made again is waited for, and may need its role.
 
@@ -55,13 +55,8 @@ class Mending:
             self._database(client)
         if any(one.resource.startswith("litellm/model/") for one in report.findings):
             failed.append("litellm")
-        replace = dict.fromkeys((*todo.replace, *(urns[service] for service in failed if service in urns)))
-        return Plan(
-            replace=tuple(replace),
-            read_again=todo.read_again,
-            realm=todo.realm,
-            removed_from_realm=todo.removed_from_realm,
-        )
+        made_again = dict.fromkeys((*todo.replace, *(urns[service] for service in failed if service in urns)))
+        return replace(todo, replace=tuple(made_again))
 
     def after(self, todo: Plan) -> None:
         """Bring PostgreSQL's roles, LiteLLM's keys and what is too much in Keycloak to what is declared.

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from infra.drift.findings import Finding, Kind
+from infra.drift.realm import PATHS
+from infra.targets.docker import AGENT
 
 AT_START = frozenset({"state", "password"})
 """Fields of databases and their roles that PostgreSQL's own start brings to what is declared."""
-AGENT = "secrets"
-OF_REALM = ("client/", "role/", "group/", "identity-provider/", "user/")
+OF_REALM = tuple(f"{kind}/" for kind in PATHS)
+"""What is an object of Keycloak's realm."""
 OF_CONTAINERS = ("container/", "config/", "secrets/")
 """What is mended by a new container, or by starting the one that is there."""
 

@@ -160,9 +160,10 @@ def read(http: httpx.Client) -> Live:
         httpx.HTTPError: Keycloak does not answer, or refuses.
     """
     objects = {kind: {str(one[by]): one for one in _get(http, path, max=MOST)} for kind, (path, by) in PATHS.items()}
+    given = objects["role"].keys() - BUILT_IN["role"]  # everybody has those
     return Live(
         objects=objects,
-        with_role={role: _users(_get(http, f"roles/{role}/users", max=MOST)) for role in objects["role"]},
+        with_role={role: _users(_get(http, f"roles/{role}/users", max=MOST)) for role in given},
         by_default=frozenset(str(one["name"]) for one in _get(http, f"roles/{DEFAULT_ROLE}/composites/realm")),
     )
 
