@@ -10,15 +10,13 @@ from config.stack import Stack
 from config.yaml import Document, KeyPath, dotted
 from runtime.contract import CATEGORIES, EffectivePolicy, Limits, Narrowing, resolve
 
-Place = tuple[str, KeyPath]
-"""A field's dotted name, and its key path within a role, a department or a subject."""
-
-FIELDS: tuple[Place, ...] = (
-    ("models", ("models",)),
-    *((f"guards.{category}", ("guards", category)) for category in CATEGORIES),
-    *((f"limits.{limit}", ("limits", limit)) for limit in Limits.model_fields),
-    ("budget", ("budget",)),
+FIELDS: tuple[KeyPath, ...] = (
+    ("models",),
+    *(("guards", category) for category in CATEGORIES),
+    *(("limits", limit) for limit in Limits.model_fields),
+    ("budget",),
 )
+"""Key paths within a role, a department or a subject."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,7 @@ def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explaine
         (("departments", declared.department), _resolved(stack, subject, department=True, own=False)),
         (own, _resolved(stack, subject, department=True, own=True)),
     ]
-    for field, inner in FIELDS:
+    for inner in FIELDS:
         path, value = None, _value(layers[0][1], inner)
         if (*layers[0][0], *inner) in document.lines:
             path = (*layers[0][0], *inner)
@@ -52,7 +50,7 @@ def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explaine
             if _value(policy, inner) != value:
                 path, value = (*layer, *inner), _value(policy, inner)
         yield Explained(
-            field=field,
+            field=dotted(inner),
             value=_text(value),
             key=dotted(path) if path else None,
             line=document.line(path) if path else None,

@@ -18,6 +18,7 @@ from config.secrets import (
 )
 from infra.paths import STACKS, stack_folder
 from runtime.store import (
+    STORE,
     Backend,
     KeyVaultBackend,
     KubernetesBackend,
@@ -65,7 +66,7 @@ def kept_at(name: str) -> SecretsPlace | None:
     custody = stack_folder(name).custody
     known = noted_in(custody)
     if known is None:
-        return SecretsFile() if (custody / "store.age").exists() else None
+        return SecretsFile() if (custody / STORE).exists() else None
     try:
         return _SETTINGS.validate_python(dict(known.settings))
     except ValidationError:
@@ -98,4 +99,4 @@ def declared_place(name: str, stack: Stack) -> Place | None:
 def where(name: str, settings: SecretsPlace) -> str:
     """What messages call a place of the stack ``name``."""
     place = place_of(settings)
-    return place.backend.where if place is not None else f"the file {stack_folder(name).custody / 'store.age'}"
+    return place.backend.where if place is not None else f"the file {stack_folder(name).custody / STORE}"

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from infra.paths import home
+from infra.supply.engine import state_folder
 
 RUN = "PRAXIS_RUN"
 """In an engine's environment: the process id of the command that started it."""
 ENDS_WITHIN_S = 60.0
 POLL_S = 0.1
-STATE = Path("state", ".pulumi", "locks")
+LOCKS = Path(".pulumi", "locks")
+"""Where the engine keeps them in the folder of its states."""
 
 
 def free_locks(name: str, said: Callable[[str], None]) -> None:
@@ -36,7 +37,7 @@ def free_locks(name: str, said: Callable[[str], None]) -> None:
 
 
 def _locks(name: str) -> Iterator[tuple[Path, int]]:
-    for file in (home() / STATE).rglob(f"{name}/*.json"):
+    for file in (state_folder() / LOCKS).rglob(f"{name}/*.json"):
         with suppress(FileNotFoundError, ValueError, KeyError):  # ended meanwhile, or half-written
             holder = json.loads(file.read_text(encoding="utf-8"))
             if holder["hostname"] == socket.gethostname():

@@ -32,6 +32,7 @@ from runtime.store.backends.kubernetes import KubernetesBackend
 from runtime.store.backends.vault import VaultBackend
 from runtime.store.core import Store, Values
 from runtime.store.document import Metadata, RefusedError, State, StoreError, checked_name, utc_now, written
+from runtime.store.folder import STORE
 from runtime.store.journal import AUDIT_KEY
 from runtime.store.place import Noted, Place, noted_in
 from runtime.store.recipients import Recipient, parsed, wrapped_by_kms
@@ -40,6 +41,7 @@ __all__ = [
     "ALPHANUMERIC",
     "AUDIT_KEY",
     "LOCAL_NAMES",
+    "STORE",
     "Backend",
     "CaCert",
     "ConflictError",

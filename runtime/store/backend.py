@@ -29,6 +29,16 @@ def missing(service: str, packages: str, extra: str) -> StoreError:
     return StoreError(f"{service}: the Python package {packages} is missing (extra '{extra}'): set PRAXIS_EXTRAS=1")
 
 
+def fitting(content: bytes, most: int, where: str) -> None:
+    """Refuse more than ``most`` bytes before anything is sent.
+
+    Raises:
+        StoreError: it is more.
+    """
+    if len(content) > most:
+        raise StoreError(f"{where} can hold {most} bytes, and the store has {len(content)}")
+
+
 @dataclass(frozen=True)
 class Stored:
     """The document as it is kept. ``version`` changes with every save."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -59,7 +59,7 @@ class ModelType(Row):
             "litellm_params": params,
             "model_info": {"id": inputs["model_id"]},
         }
-        self._stored("POST", "/model/new", body, call)
+        self._stored(self.admin.post, "/model/new", body, call)
 
     def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
         live = self.state(self.find(resource_id, call), new)
@@ -79,18 +79,15 @@ class ModelType(Row):
         params = {name: value for name, value in changed.items() if name in self.params}
         if params:
             body["litellm_params"] = params
-        self._stored("PATCH", f"/model/{quote(row_id, safe='')}/update", body, call)
+        self._stored(self.admin.patch, f"/model/{quote(row_id, safe='')}/update", body, call)
 
     def delete(self, resource_id: str, state: Plain, call: Call) -> None:
         self.find(resource_id, call)
-        self._stored("POST", "/model/delete", {"id": resource_id}, call)
+        self._stored(self.admin.post, "/model/delete", {"id": resource_id}, call)
 
-    def _stored(self, method: str, path: str, body: Plain, call: Call) -> None:
+    def _stored(self, send: Callable[[str, Plain, Call], Any], path: str, body: Plain, call: Call) -> None:
         try:
-            if method == "PATCH":
-                self.admin.patch(path, body, call)
-            else:
-                self.admin.post(path, body, call)
+            send(path, body, call)
         except RefusedError as error:
             if NOT_STORED not in error.reason and "DB-stored" not in error.reason:
                 raise

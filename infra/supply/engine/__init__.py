@@ -51,7 +51,7 @@ def pulumi_environment(stack: str, backend: str | None = None) -> dict[str, str]
 
     Makes the passphrase file (mode 0600) and the state's folder if they are not there. Needs no engine to be built.
     """
-    state = home() / "state"
+    state = state_folder()
     for folder in (home(), state):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrase = stack_folder(stack).passphrase
@@ -68,9 +68,14 @@ def pulumi_environment(stack: str, backend: str | None = None) -> dict[str, str]
     }
 
 
+def state_folder() -> Path:
+    """Where the engine keeps the states of all stacks on this machine."""
+    return home() / "state"
+
+
 def state_file(stack: str) -> Path:
-    """Where the engine keeps the state of ``stack`` on this machine."""
-    return home() / "state" / ".pulumi" / "stacks" / "praxis" / f"{stack}.json"
+    """The state of ``stack`` on this machine."""
+    return state_folder() / ".pulumi" / "stacks" / "praxis" / f"{stack}.json"
 
 
 def pulumi_home() -> Path:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, fitting, missing
 from runtime.store.document import StoreError
 
 AWS_MAX_BYTES = 65_536
@@ -45,8 +45,7 @@ class SecretsManagerBackend:
 
     def save(self, content: bytes, expected: str | None) -> None:
         """Create the secret, or make a new version current in place of ``expected``."""
-        if len(content) > AWS_MAX_BYTES:
-            raise StoreError(f"{self.where} can hold {AWS_MAX_BYTES} bytes, and the store has {len(content)}")
+        fitting(content, AWS_MAX_BYTES, self.where)
         taken = ConflictError(self.where)
         if expected is None:
             refusals = {"ResourceExistsException": taken}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, fitting, missing
 from runtime.store.document import StoreError
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ class KeyVaultBackend:
 
     def save(self, content: bytes, expected: str | None) -> None:
         """Write the parts and then the head that follows ``expected``; take it back if another one follows it too."""
-        if len(content) > AZURE_MAX_BYTES:
-            raise StoreError(f"{self.where} can hold {AZURE_MAX_BYTES} bytes, and the store has {len(content)}")
+        fitting(content, AZURE_MAX_BYTES, self.where)
         if self._newest() != expected:
             raise ConflictError(self.where)
         parts = tuple(self._set(f"{self._name}-{number}", part) for number, part in enumerate(cut(content)))

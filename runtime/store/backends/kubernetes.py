@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, missing
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, fitting, missing
 from runtime.store.document import StoreError
 
 KUBERNETES_MAX_BYTES = 1024 * 1024
@@ -60,8 +60,7 @@ class KubernetesBackend:
 
     def save(self, content: bytes, expected: str | None) -> None:
         """Create the Secret, or change it if its resourceVersion is ``expected``. What others put beside it stays."""
-        if len(content) > KUBERNETES_MAX_BYTES:
-            raise StoreError(f"{self.where} can hold {KUBERNETES_MAX_BYTES} bytes, and the store has {len(content)}")
+        fitting(content, KUBERNETES_MAX_BYTES, self.where)
         taken = ConflictError(self.where)
         data = {KEY: base64.b64encode(content).decode()}
         if expected is None:

@@ -7,7 +7,7 @@ import binascii
 from pathlib import Path
 from typing import Any
 
-from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError
+from runtime.store.backend import TIMEOUT_S, ConflictError, Stored, UnreachableError, fitting
 from runtime.store.document import StoreError
 
 VAULT_MAX_BYTES = 768 * 1024
@@ -57,8 +57,7 @@ class VaultBackend:
 
     def save(self, content: bytes, expected: str | None) -> None:
         """Write the next version, by check-and-set."""
-        if len(content) > VAULT_MAX_BYTES:
-            raise StoreError(f"{self.where} can hold {VAULT_MAX_BYTES} bytes, and the store has {len(content)}")
+        fitting(content, VAULT_MAX_BYTES, self.where)
         document = {"document": base64.b64encode(content).decode()}
         status, body = self._call("POST", {"options": {"cas": int(expected or 0)}, "data": document})
         if status == 400 and any("check-and-set" in error for error in body.get("errors", [])):

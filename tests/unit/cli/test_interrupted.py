@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.interrupted import RUN, STATE, alive, free_locks
+from infra.cli.interrupted import LOCKS, RUN, alive, free_locks
+from infra.supply.engine import state_folder
 
 ENGINE = "import time; time.sleep(600)"
 COMMAND = f"""
@@ -28,7 +29,7 @@ time.sleep(600)
 @pytest.fixture
 def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PRAXIS_HOME", str(tmp_path))
-    folder = tmp_path / STATE / "organization" / "praxis" / "s"
+    folder = state_folder() / LOCKS / "organization" / "praxis" / "s"
     folder.mkdir(parents=True)
     return folder
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.explain import FIELDS, Explained, explain
 from config.load import check
-from config.yaml import parse
+from config.yaml import dotted, parse
 from infra.paths import STACKS
 from runtime.contract import resolve
 
@@ -74,7 +74,7 @@ def test_the_named_key_has_the_value_and_it_is_the_effective_one(
     stack = check(document, Path("t.yaml"))
     policy = resolve(stack.policies("t"), role="analyst", department="finance", subject="bob")
     found = {one.field: one for one in explain(stack, document, "bob")}
-    assert list(found) == [field for field, _ in FIELDS]
+    assert list(found) == [dotted(path) for path in FIELDS]
     assert found["limits.requests_per_minute"].value == str(policy.limits.requests_per_minute)
     assert found["budget"].value == f"{policy.budget.usd} USD per {policy.budget.period}"
     for field in ("limits.requests_per_minute", "budget"):
