@@ -13,7 +13,6 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -24,6 +23,7 @@ from runtime.contract import Kind
 from runtime.custodian.database import Database
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
+from tests.bench.calling import calls
 from tests.bench.report import Figure, tell
 from tests.postgres import NoServerError, server
 
@@ -50,19 +50,6 @@ def about() -> Assertion:
     )
 
 
-async def rate(call: Callable[[], Awaitable[object]], number: int, at_once: int) -> float:
-    """Seconds a call, with so many under way."""
-    left = iter(range(number))
-
-    async def one_after_another() -> None:
-        for _ in left:
-            await call()
-
-    begin = time.perf_counter()
-    await asyncio.gather(*(one_after_another() for _ in range(at_once)))
-    return (time.perf_counter() - begin) / number
-
-
 async def ratios(database: Database, number: int) -> list[Figure]:
     """Both ways by turns, so that what else runs on the machine meets both."""
 
@@ -78,10 +65,10 @@ async def ratios(database: Database, number: int) -> list[Figure]:
     for at_once, goal in ((1, 3.0), (MANY, 2.5)):
         spent = {plain: 0.0, chained: 0.0}
         for call in (plain, chained):
-            await rate(call, number // 20, at_once)  # caches, connections
+            await calls(call, number // 20, at_once)  # caches, connections
         for _ in range(10):
             for call in spent:
-                spent[call] += await rate(call, number // 10, at_once) / 10
+                spent[call] += (await calls(call, number // 10, at_once)).seconds / number
         figures += [
             Figure(name=f"plain INSERT, {at_once} at once", value=spent[plain] * 1000, unit="ms"),
             Figure(name=f"record and event, {at_once} at once", value=spent[chained] * 1000, unit="ms"),

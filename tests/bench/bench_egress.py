@@ -12,10 +12,10 @@ import asyncio
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from infra.paths import STACKS
 from infra.supply.built import built_images
 from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER
 from runtime.store import CaCert, EcKey, ServerCert
+from tests.bench.calling import calls, until_answered
 from tests.bench.report import Figure, tell
 
 PARTS = Path(__file__).parent
@@ -139,46 +140,20 @@ def part(started: list[Container], folder: Path, image: str, *command: object) -
     return container
 
 
-async def times(way: Way, path: str, at_once: int, number: int) -> tuple[float, float]:
-    """Median milliseconds and requests a second."""
-    took: list[float] = []
-    left = iter(range(number))
-    async with httpx.AsyncClient(base_url=way.url, headers=way.headers, timeout=30, trust_env=False) as client:
-
-        async def one_after_another() -> None:
-            for _ in left:
-                begin = time.perf_counter()
-                (await client.post(path, json={"messages": []})).raise_for_status()
-                took.append((time.perf_counter() - begin) * 1000)
-
-        begin = time.perf_counter()
-        await asyncio.gather(*(one_after_another() for _ in range(at_once)))
-        rate = number / (time.perf_counter() - begin)
-    return sorted(took)[len(took) // 2], rate
-
-
-def wait(way: Way) -> None:
-    """Until the whole way answers."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            asyncio.run(times(way, PATH, 1, 1))
-        except httpx.HTTPError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
-        else:
-            return
-
-
-def measure(way: Way) -> list[Figure]:
+async def measure(way: Way) -> list[Figure]:
     """Both ways in turn, so that what else runs on the machine meets both; the best round of each counts."""
     single: dict[str, list[float]] = {"/bare" + PATH: [], PATH: []}
     rates: dict[str, list[float]] = {"/bare" + PATH: [], PATH: []}
-    for _ in range(ROUNDS):
-        for path, medians in single.items():
-            medians.append(asyncio.run(times(way, path, 1, 200))[0])
-            rates[path].append(asyncio.run(times(way, path, 16, 1600))[1])
+    async with httpx.AsyncClient(base_url=way.url, headers=way.headers, timeout=30, trust_env=False) as client:
+
+        async def one(path: str) -> None:
+            (await client.post(path, json={"messages": []})).raise_for_status()
+
+        await until_answered(partial(one, PATH), within_s=60)
+        for _ in range(ROUNDS):
+            for path, medians in single.items():
+                medians.append((await calls(partial(one, path), 200, at_once=1)).p50_ms)
+                rates[path].append((await calls(partial(one, path), 1600, at_once=16)).rate)
     bare, asked = map(min, single.values())
     bare_rate, asked_rate = map(max, rates.values())
     return [
@@ -197,8 +172,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as way:
-        wait(way)
-        figures = measure(way)
+        figures = asyncio.run(measure(way))
     return tell("Egress", figures, chosen.json)
 
 

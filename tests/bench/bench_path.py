@@ -29,7 +29,8 @@ from docker.models.containers import Container
 
 from infra.supply.built import built_images
 from tests.bench.bench_egress import free_port
-from tests.bench.bench_stack import without_limits
+from tests.bench.bench_stack import HELLO, without_limits
+from tests.bench.calling import Calls, calls, until_answered
 from tests.bench.report import Figure, tell
 from tests.proof import NAME, Proof, declare
 
@@ -57,10 +58,9 @@ class Way:
 
 @dataclass(frozen=True)
 class Took:
-    """One round: milliseconds of each request, requests a second, CPU milliseconds a request."""
+    """One round. ``cpu_ms``: CPU time of a request, in milliseconds."""
 
-    times_ms: list[float]
-    rate: float
+    calls: Calls
     cpu_ms: float
 
 
@@ -140,35 +140,27 @@ def cpu_ms(containers: tuple[str, ...]) -> float:
     return float(sum(one["cpu_stats"]["cpu_usage"]["total_usage"] for one in told) / 1e6)
 
 
-async def times(way: Way, at_once: int, number: int) -> list[float]:
-    """Milliseconds of each of ``number`` requests."""
-    body = {"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
-    took: list[float] = []
-    left = iter(range(number))
+async def load(way: Way, number: int, at_once: int) -> Calls:
+    """Send ``number`` requests. The first waits until the way answers."""
     async with httpx.AsyncClient(base_url=way.url, headers=way.headers, timeout=120, trust_env=False) as client:
 
-        async def one_after_another() -> None:
-            for _ in left:
-                begin = time.perf_counter()
-                (await client.post("/v1/chat/completions", json=body)).raise_for_status()
-                took.append((time.perf_counter() - begin) * 1000)
+        async def one() -> None:
+            (await client.post("/v1/chat/completions", json=HELLO)).raise_for_status()
 
-        await asyncio.gather(*(one_after_another() for _ in range(at_once)))
-    return took
+        await until_answered(one, within_s=180)
+        return await calls(one, number, at_once)
 
 
 def round_of(way: Way, at_once: int) -> Took:
     """One round."""
-    number = NUMBER[at_once]
-    used, begin = cpu_ms(way.containers), time.perf_counter()
-    took = asyncio.run(times(way, at_once, number))
-    rate = number / (time.perf_counter() - begin)
-    return Took(sorted(took), rate, (cpu_ms(way.containers) - used) / number)
+    number, used = NUMBER[at_once], cpu_ms(way.containers)
+    took = asyncio.run(load(way, number, at_once))
+    return Took(took, (cpu_ms(way.containers) - used) / (number + 1))  # one to begin with
 
 
 def first_token_ms(way: Way) -> float:
     """Milliseconds to the first event with content of a streamed answer; the median of ten."""
-    body = {"model": "smollm2", "max_tokens": 4, "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    body = HELLO | {"max_tokens": 4, "stream": True}
     found = []
     with httpx.Client(base_url=way.url, headers=dict(way.headers), timeout=60, trust_env=False) as client:
         for _ in range(10):
@@ -188,20 +180,6 @@ def _content(event: dict[str, Any]) -> bool:
     return any(choice.get("delta", {}).get("content") for choice in event.get("choices", []))
 
 
-def wait(way: Way) -> None:
-    """Until it answers."""
-    until = time.monotonic() + 180
-    while True:
-        try:
-            asyncio.run(times(way, 1, 1))
-        except httpx.HTTPError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
-        else:
-            return
-
-
 def measure(ways: tuple[Way, ...]) -> list[Figure]:
     """All ways in turn."""
     figures: list[Figure] = []
@@ -212,33 +190,30 @@ def measure(ways: tuple[Way, ...]) -> list[Figure]:
             for way in ways:
                 rounds[way.name].append(round_of(way, at_once))
         for name, took in rounds.items():
-            best[name, at_once] = min(took, key=lambda one: statistics.median(one.times_ms))
+            best[name, at_once] = min(took, key=lambda one: one.calls.p50_ms)
     for way in ways:
         for at_once in NUMBER:
             one = best[way.name, at_once]
-            p50, p99 = statistics.median(one.times_ms), one.times_ms[len(one.times_ms) * 99 // 100]
             figures += [
-                Figure(name=f"{way.name}: p50 at {at_once}", value=p50, unit="ms"),
-                Figure(name=f"{way.name}: p99 at {at_once}", value=p99, unit="ms"),
-                Figure(name=f"{way.name}: requests a second at {at_once}", value=one.rate, unit="1/s"),
+                Figure(name=f"{way.name}: p50 at {at_once}", value=one.calls.p50_ms, unit="ms"),
+                Figure(name=f"{way.name}: p99 at {at_once}", value=one.calls.p99_ms, unit="ms"),
+                Figure(name=f"{way.name}: requests a second at {at_once}", value=one.calls.rate, unit="1/s"),
                 Figure(name=f"{way.name}: CPU a request at {at_once}", value=one.cpu_ms, unit="ms"),
             ]
         figures.append(Figure(name=f"{way.name}: first token", value=first_token_ms(way), unit="ms"))
     _, alone, whole = (way.name for way in ways)
-    medians = {key: statistics.median(one.times_ms) for key, one in best.items()}
-    tail = best[whole, 16].times_ms
+    seen = {key: one.calls for key, one in best.items()}
+    alone_1, alone_16, whole_1, whole_16 = (seen[way, at_once] for way in (alone, whole) for at_once in (1, 16))
     return [
         *figures,
-        Figure(name="p50 at 1, Praxis / LiteLLM", value=medians[whole, 1] / medians[alone, 1], unit="x", goal=1.10),
+        Figure(name="p50 at 1, Praxis / LiteLLM", value=whole_1.p50_ms / alone_1.p50_ms, unit="x", goal=1.10),
         Figure(
             name="requests a second at 16, LiteLLM / Praxis",
-            value=best[alone, 16].rate / best[whole, 16].rate,
+            value=alone_16.rate / whole_16.rate,
             unit="x",
             goal=1 / 0.9,
         ),
-        Figure(
-            name="Praxis: p99 / p50 at 16", value=tail[len(tail) * 99 // 100] / medians[whole, 16], unit="x", goal=2
-        ),
+        Figure(name="Praxis: p99 / p50 at 16", value=whole_16.p99_ms / whole_16.p50_ms, unit="x", goal=2),
     ]
 
 
@@ -259,8 +234,7 @@ def main() -> int:
             with bare(Path(folder)) as (model, litellm):
                 ways = (model, litellm, whole)
                 for way in ways:
-                    wait(way)
-                    asyncio.run(times(way, 4, 40))
+                    asyncio.run(load(way, 40, at_once=4))
                 figures = measure(ways)
         finally:
             proof.praxis("down", NAME, "--yes")

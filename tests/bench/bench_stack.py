@@ -21,11 +21,13 @@ import yaml
 
 from infra.paths import REPOSITORY
 from infra.supply.engine import pulumi_environment
+from tests.bench.calling import Calls, calls
 from tests.bench.report import Figure, tell
 from tests.proof import NAME, Proof, declare
 
 AT_ONCE = 4
 WARM_UP = 20
+HELLO = {"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -60,29 +62,21 @@ def plain_preview(proof: Proof) -> None:
     )
 
 
-async def load(proof: Proof, key: str, number: int) -> list[float]:
-    """Send ``number`` requests, :data:`AT_ONCE` at a time; the seconds that each took.
+async def load(proof: Proof, key: str, number: int) -> Calls:
+    """Send ``number`` requests, :data:`AT_ONCE` at a time.
 
     Raises:
         RuntimeError: one was not answered with 200.
     """
-    body = {"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
-    took: list[float] = []
-    left = iter(range(number))
-    async with httpx.AsyncClient(
-        base_url=proof.url, headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False
-    ) as client:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=proof.url, headers=headers, timeout=60, trust_env=False) as client:
 
-        async def one_after_another() -> None:
-            for _ in left:
-                begin = time.perf_counter()
-                answer = await client.post("/v1/chat/completions", json=body)
-                took.append(time.perf_counter() - begin)
-                if answer.status_code != httpx.codes.OK:
-                    raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:300]}")
+        async def one() -> None:
+            answer = await client.post("/v1/chat/completions", json=HELLO)
+            if answer.status_code != httpx.codes.OK:
+                raise RuntimeError(f"HTTP {answer.status_code}: {answer.text[:300]}")
 
-        await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))
-    return took
+        return await calls(one, number, AT_ONCE)
 
 
 def memory(proof: Proof, requests: int) -> list[Figure]:
@@ -110,13 +104,11 @@ def measure(proof: Proof, requests: int) -> list[Figure]:
         ]
         key = proof.token("alice", "--kind", "virtual-key")
         asyncio.run(load(proof, key, WARM_UP))
-        begin = time.perf_counter()
-        took = sorted(asyncio.run(load(proof, key, requests)))
-        rate = requests / (time.perf_counter() - begin)
+        took = asyncio.run(load(proof, key, requests))
         figures += [
-            Figure(name=f"request, p50 at {AT_ONCE}", value=took[len(took) // 2] * 1000, unit="ms"),
-            Figure(name=f"request, p99 at {AT_ONCE}", value=took[len(took) * 99 // 100] * 1000, unit="ms"),
-            Figure(name=f"requests a second at {AT_ONCE}", value=rate, unit="1/s"),
+            Figure(name=f"request, p50 at {AT_ONCE}", value=took.p50_ms, unit="ms"),
+            Figure(name=f"request, p99 at {AT_ONCE}", value=took.p99_ms, unit="ms"),
+            Figure(name=f"requests a second at {AT_ONCE}", value=took.rate, unit="1/s"),
             *memory(proof, requests),
         ]
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,6 @@ from tests.unit.cli.conftest import Praxis
 
 KEY = "anthropic-api-key"
 Declare = Callable[..., None]
-
-
-@pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
-
-
-@pytest.fixture
-def way(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
-    with served(cluster) as port:
-        yield kubeconfig(tmp_path / "kubeconfig", port)
 
 
 @pytest.fixture

@@ -6,27 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import respx
 
 from infra.plugins.standins.kinds import PluginError
 from infra.plugins.standins.values import plain
 from tests.played_litellm import Answer, PlayedLiteLLM
-from tests.unit.litellm_plugin.driver import URL, Driver
+from tests.unit.litellm_plugin.driver import Driver
 
 TEAM, BUDGET = "litellm:index:Team", "litellm:index:Budget"
-
-
-@pytest.fixture
-def litellm() -> Iterator[PlayedLiteLLM]:
-    played = PlayedLiteLLM()
-    with respx.mock(base_url=URL, assert_all_called=False) as router:
-        router.route().mock(side_effect=played)
-        yield played
-
-
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
 
 
 ENGINEER = {"budget_id": "role-engineer", "max_budget": 50, "budget_duration": "30d", "rpm_limit": 600}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import respx
 
 from infra.plugins.standins.kinds import PluginError
 from infra.plugins.standins.values import plain, secrets_in
 from tests.played_litellm import PlayedLiteLLM
-from tests.unit.litellm_plugin.driver import URL, Driver
+from tests.unit.litellm_plugin.driver import Driver
 
 MODEL = "litellm:index:Model"
 SONNET = {
@@ -22,19 +20,6 @@ SONNET = {
     "input_cost_per_token": 3e-06,
     "rpm": 100,
 }
-
-
-@pytest.fixture
-def litellm() -> Iterator[PlayedLiteLLM]:
-    played = PlayedLiteLLM()
-    with respx.mock(base_url=URL, assert_all_called=False) as router:
-        router.route().mock(side_effect=played)
-        yield played
-
-
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
 
 
 def params(litellm: PlayedLiteLLM) -> dict[str, Any]:

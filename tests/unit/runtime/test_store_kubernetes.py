@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,6 @@ import pytest
 from runtime.store import ConflictError, KubernetesBackend, StoreError, UnreachableError
 from runtime.store.backends.kubernetes import KUBERNETES_MAX_BYTES
 from tests.places import Answer, Cluster, kubeconfig, served
-
-
-@pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
-
-
-@pytest.fixture
-def way(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
-    with served(cluster) as port:
-        yield kubeconfig(tmp_path / "kubeconfig", port)
 
 
 @pytest.fixture
