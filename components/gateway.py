@@ -57,6 +57,8 @@ def _litellm(stack: Stack) -> dict[str, Any]:
             "database_url": "os.environ/DATABASE_URL",
             "database_connection_pool_limit": 5,
             "proxy_batch_write_at": 10,
+            # The ledger reserves, by the role's own measure; LiteLLM would reserve 16,384 tokens where none are named.
+            "disable_budget_reservation": True,
             "disable_error_logs": True,
             # Prompts belong into the trace store, after the guards; never into LiteLLM's own tables.
             "store_prompts_in_spend_logs": False,
@@ -76,9 +78,17 @@ def _litellm(stack: Stack) -> dict[str, Any]:
 
 def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, Any]:
     price = model.price_usd_per_million_tokens
+    # What only callers' own accounts pay for is in nobody's budget.
+    paid = model.provider == "local" or model.api_key is not None
     params: dict[str, Any] = {
-        "input_cost_per_token": float(price.input) / 1e6,
-        "output_cost_per_token": float(price.output) / 1e6,
+        name: float(usd) / 1e6 if paid else 0.0
+        for name, usd in {
+            "input_cost_per_token": price.input,
+            "output_cost_per_token": price.output,
+            "cache_read_input_token_cost": price.cache_read,
+            "cache_creation_input_token_cost": price.cache_write,
+        }.items()
+        if usd is not None
     }
     if way_out is None:
         # The model listens on a network that only LiteLLM shares; the client library insists on some key.

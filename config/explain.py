@@ -82,5 +82,6 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
     if hasattr(value, "usd"):
-        return f"{value.usd} USD per {value.period}"
+        soft = "" if value.soft_usd is None else f", told from {value.soft_usd} USD on"
+        return f"{value.usd} USD per {value.period}{soft}"
     return str(value)

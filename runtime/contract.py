@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 """A name that is safe in host names, container names and claims: lower case, digits and dashes."""
@@ -97,10 +97,21 @@ class Limits(Model):
 
 
 class Budget(Model):
-    """What a subject may spend in one period; at ``usd`` further requests are refused with 429."""
+    """What a subject may spend in one period; a request that could cost more than is left is refused with 429."""
 
     usd: Usd
     period: Literal["day", "week", "month"] = "month"
+    soft_usd: Usd | None = None
+    """From here on the audit chain says that the budget runs out; nothing is refused."""
+    reserve_output_tokens: Annotated[int, Field(ge=1)] = 4096
+    """Output tokens that are reserved for a request before it goes out: so many, or its own ``max_tokens`` when that is
+    less. Programs ask for far more than they use; what is used is what is paid."""
+
+    @model_validator(mode="after")
+    def _softer(self) -> Budget:
+        if self.soft_usd is not None and self.soft_usd > self.usd:
+            raise ValueError(f"soft_usd ({self.soft_usd}) must not be more than usd ({self.usd})")
+        return self
 
     @property
     def days(self) -> int:
@@ -118,15 +129,49 @@ class Budget(Model):
         return f"{self.days}d"
 
 
+class BudgetRaise(Model):
+    """More money for a subject (``sub``), for a time; what is to last belongs into the stack file."""
+
+    sub: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    usd: Annotated[Decimal, Field(gt=0, max_digits=12, decimal_places=6)]
+    seconds: Annotated[int, Field(ge=60, le=31 * 24 * 3600)]
+    why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200)]
+    """The reason, for the audit chain."""
+
+
+class Tokens(Model):
+    """What one request took. Input includes what was read from or written to a provider's cache, output the tokens of
+    reasoning and of tool calls: vendors price those as output."""
+
+    input: Annotated[int, Field(ge=0)] = 0
+    output: Annotated[int, Field(ge=0)] = 0
+    cache_read: Annotated[int, Field(ge=0)] = 0
+    cache_write: Annotated[int, Field(ge=0)] = 0
+
+
 class Price(Model):
-    """What a model costs, in USD per million tokens."""
+    """What a model costs, in USD per million tokens. Cached input costs as much as other input unless it is said."""
 
     input: Usd
     output: Usd
+    cache_read: Usd | None = None
+    cache_write: Usd | None = None
 
-    def cost(self, input_tokens: int, output_tokens: int) -> Decimal:
+    def cost(self, tokens: Tokens) -> Decimal:
         """USD for one request, unrounded."""
-        return (self.input * input_tokens + self.output * output_tokens) / Decimal(1_000_000)
+        read, write = tokens.cache_read, tokens.cache_write
+        plain = max(tokens.input - read - write, 0)
+        return (
+            self.input * plain
+            + (self.input if self.cache_read is None else self.cache_read) * read
+            + (self.input if self.cache_write is None else self.cache_write) * write
+            + self.output * tokens.output
+        ) / Decimal(1_000_000)
+
+    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """USD that a request of so many tokens costs at most, whatever part of it goes into the cache."""
+        dearest = max(self.input, self.cache_write or Decimal(0))
+        return (dearest * input_tokens + self.output * output_tokens) / Decimal(1_000_000)
 
 
 class Role(Model):

@@ -1,7 +1,7 @@
-"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with two more people.
+"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with three more people.
 
-``carol`` has a budget that one answer uses up. ``eve`` is a demo user of a role that may use no model at all. With an
-authority given, models of a provider are declared as well, which the tests themselves play.
+``carol`` has a budget for less than one answer, ``dave`` one for about ten. ``eve`` is a demo user of a role that may
+use no model at all. With an authority given, models of a provider are declared too, which the tests themselves play.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ def declare(folder: Path, authority: str = "") -> None:
         "role": "engineer",
         "email": "carol@example.com",
         "budget": {"usd": 0.000001, "period": "month"},
+    }
+    raw["people"]["dave"] = {
+        **person,
+        "role": "engineer",
+        "email": "dave@example.com",
+        "budget": {"usd": 0.0002, "period": "month"},
     }
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
     if authority:

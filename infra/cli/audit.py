@@ -6,16 +6,14 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from infra.cli.console import CommandError, Exit, emit_json, say, table
 from infra.cli.containers import restart
+from infra.cli.custodian import TOKEN, Custodian, custodian
 from infra.cli.loading import Loaded
 from infra.custody import new_chain_key
 from runtime.chain import Head, Problem, Report, lines_of, public_key, read, show
@@ -25,53 +23,10 @@ from runtime.receipt import CHAIN, PROOF, check
 DELIVERY_S = 3.0
 """By then the secrets agent, which looks every second, has delivered a changed store."""
 STARTED_WITHIN_S = 90.0
-_NO_CHAIN = CommandError("the running custodian keeps no chain yet", fix="./praxis up", code=Exit.UNREACHABLE)
 
 
-class Custodian:
-    """The custodian's API for the operator, over the loopback entry."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self._http = http
-
-    def get(self, path: str, *, none: CommandError) -> Any:
-        """The answer to a question.
-
-        Raises:
-            CommandError: there is no answer, or no such thing: ``none``.
-        """
-        try:
-            answer = self._http.get(f"/custodian{path}")
-        except httpx.HTTPError as error:
-            raise CommandError(f"the custodian does not answer: {error}", code=Exit.UNREACHABLE) from None
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise none
-        if answer.status_code != httpx.codes.OK:
-            raise CommandError(f"the custodian answered HTTP {answer.status_code}", code=Exit.UNREACHABLE)
-        return answer.json()
-
-    def chain(self) -> Iterator[str]:
-        """Every event, page by page."""
-        where = "?limit=1000"
-        while True:
-            page = self.get(f"/chain{where}", none=_NO_CHAIN)
-            yield from page["events"]
-            if page["next"] is None:
-                return
-            where = f"?limit=1000&from={page['next']}"
-
-    def key(self) -> str:
-        """The key that signed the last event."""
-        return str(self.get("/chain/head", none=_NO_CHAIN)["key"])
-
-
-@contextmanager
-def custodian(loaded: Loaded) -> Iterator[Custodian]:
-    """A client with the operator's token."""
-    headers = {"Authorization": f"Bearer {loaded.store().get('custodian-admin-token')}"}
-    url = f"http://127.0.0.1:{loaded.stack.edge.admin_port}"
-    with httpx.Client(base_url=url, headers=headers, timeout=15, trust_env=False) as http:
-        yield Custodian(http)
+def _custodian(loaded: Loaded) -> AbstractContextManager[Custodian]:
+    return custodian(loaded.stack, loaded.store().get(TOKEN))
 
 
 def _own_key(loaded: Loaded) -> str:
@@ -84,7 +39,7 @@ def receipt(loaded: Loaded, trace_id: str) -> None:
     Raises:
         CommandError: no such record, or its events do not prove it.
     """
-    with custodian(loaded) as asked:
+    with _custodian(loaded) as asked:
         record = asked.get(f"/records/{trace_id}", none=CommandError("no such record"))
     events = [_readable(line) for line in record.get(CHAIN, [])]
     findings = check(record, _keys(loaded, {str(event.get("key")) for event in events}))
@@ -113,7 +68,7 @@ def _keys(loaded: Loaded, named: set[str]) -> set[str]:
 
 def tail(loaded: Loaded, number: int, *, as_json: bool) -> None:
     """The newest records."""
-    with custodian(loaded) as asked:
+    with _custodian(loaded) as asked:
         rows = asked.get(f"/records?limit={number}", none=CommandError("no records"))["records"]
     if as_json:
         emit_json(rows)
@@ -124,7 +79,7 @@ def tail(loaded: Loaded, number: int, *, as_json: bool) -> None:
 
 def export(loaded: Loaded) -> None:
     """The chain as JSON lines on stdout."""
-    with custodian(loaded) as asked:
+    with _custodian(loaded) as asked:
         for line in asked.chain():
             sys.stdout.write(line + "\n")
 
@@ -145,7 +100,7 @@ def verify(loaded: Loaded, file: Path | None, *, as_json: bool) -> None:
 
 
 def _of_stack(loaded: Loaded, known: Head | None) -> Report:
-    with custodian(loaded) as asked:
+    with _custodian(loaded) as asked:
         return verify_chain(read(asked.chain()), {_own_key(loaded)}, anchor=known)
 
 
@@ -190,7 +145,7 @@ def new_key(loaded: Loaded) -> None:
         CommandError: the key before is not in use yet, or the new one does not come into use.
     """
     store = loaded.store()
-    with custodian(loaded) as asked:
+    with _custodian(loaded) as asked:
         if asked.key() != _own_key(loaded):
             raise CommandError(
                 "the chain is not signed with the store's key yet",

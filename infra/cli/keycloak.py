@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from components.realm import REALM, SSO_CLIENT
+from components.realm import REALM, SSO_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 from runtime.store import Store
@@ -50,6 +50,22 @@ class Admin:
             self.http.put(f"/admin/realms/{realm}/users/{ids[0]}/reset-password", json=body).raise_for_status()
         except httpx.HTTPError as error:
             raise CommandError(f"Keycloak: {error}", code=Exit.UNREACHABLE) from None
+
+    def subject_id(self, name: str, *, agent: bool) -> str:
+        """The ``sub`` of a declared person or agent.
+
+        Raises:
+            CommandError: there is no such user, or Keycloak refuses.
+        """
+        user = f"service-account-{agent_client(name)}" if agent else name
+        try:
+            found = self.http.get(f"/admin/realms/{REALM}/users", params={"username": user, "exact": "true"})
+            ids = [str(each["id"]) for each in found.raise_for_status().json()]
+        except httpx.HTTPError as error:
+            raise CommandError(f"Keycloak: {error}", code=Exit.UNREACHABLE) from None
+        if not ids:
+            raise CommandError(f"Keycloak's realm '{REALM}' has no user '{user}'", fix="./praxis up")
+        return ids[0]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, demo, lifecycle, look, moving
+from infra.cli import audit, budget, demo, lifecycle, look, moving
 from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
@@ -26,8 +26,10 @@ secrets_app = typer.Typer(
 )
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records of requests, and the signed chain that proves them.", no_args_is_help=True)
+budget_app = typer.Typer(help="What subjects may spend, and more for a time.", no_args_is_help=True)
 demo_app = typer.Typer(help="Demonstrations on the running stack.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
+app.add_typer(budget_app, name="budget")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(audit_app, name="audit")
@@ -136,6 +138,30 @@ def token(
         if credential.demo:
             say("demo: it stands on a generated password; every record of it is marked so")
         sys.stdout.write(credential.token + "\n")
+
+
+@budget_app.command("show")
+def budget_show(
+    stack: StackName,
+    subject: Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What everybody may spend, has spent, has reserved for requests under way, and has left."""
+    with reported():
+        budget.show(load(stack), subject, as_json=as_json)
+
+
+@budget_app.command("raise")
+def budget_raise(
+    stack: StackName,
+    subject: As,
+    usd: Annotated[str, typer.Option(metavar="USD", help="How much more SUBJECT may spend.")],
+    lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 30m, 24h, 7d; at most 31d.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it stands in the audit chain.")],
+) -> None:
+    """Let SUBJECT spend more for a time. What is to last belongs into the stack file."""
+    with reported():
+        budget.raise_budget(load(stack), subject, usd, lasts, why)
 
 
 @demo_app.command("exfiltrate")

@@ -6,8 +6,9 @@ nobody declared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,8 @@ import yaml
 
 from components.spec import ServiceSpec
 from config.stack import Stack
+from infra.cli.console import CommandError
+from infra.cli.custodian import custodian
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.docker import ADMIN_PATHS
@@ -30,7 +33,10 @@ LIMITS = {
 FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
 UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
 """What a user, or a team that nobody declared, never has of its own: budgets and limits are the keys'."""
-PARAMS = ("model", "api_base", "input_cost_per_token", "output_cost_per_token")
+PARAMS = (
+    *("model", "api_base", "input_cost_per_token", "output_cost_per_token"),
+    *("cache_read_input_token_cost", "cache_creation_input_token_cost"),
+)
 WHERE = "LiteLLM: models, users, keys"
 
 
@@ -44,13 +50,27 @@ class Gateway:
     keys: tuple[Mapping[str, Any], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Raise:
+    """What ``./praxis budget raise`` has given a subject (``sub``) for a time."""
+
+    sub: str
+    usd: Decimal
+    begins: datetime
+    ends: datetime
+
+
 @dataclass(frozen=True)
 class Judge:
-    """Compares; looks at nothing. ``config``: the LiteLLM config file as it was delivered."""
+    """Compares; looks at nothing. ``config``: the LiteLLM config file as it was delivered.
+
+    ``raises``: the last year's. LiteLLM hears of a raise, and of its end, when the subject comes the next time.
+    """
 
     name: str
     stack: Stack
     config: Mapping[str, Any]
+    raises: tuple[Raise, ...] = ()
 
     def judged(self, live: Gateway) -> Iterator[Finding]:
         """Findings of models, teams, users and keys. A subject that has not come yet has nothing in LiteLLM."""
@@ -113,8 +133,26 @@ class Judge:
             return  # a person of a federated directory: role and department are in the token alone
         resource = f"litellm/user/{names[owner]}"
         for path, was, is_now in differences(held(policy.litellm_key()), held(key)):
+            if path == "budget.usd" and is_now is not None and is_now - policy.budget.usd in self.raised(owner):
+                continue
             yield self._finding(resource, path, Kind.CHANGED, _amount(path, was), _amount(path, is_now))
         yield from self._blocked(resource, key)
+
+    def raised(self, sub: str) -> frozenset[Decimal]:
+        """By what amounts a subject's budget has stood higher at any time."""
+        own = [one for one in self.raises if one.sub == sub]
+        times = {time for one in own for time in (one.begins, one.ends)}
+        return frozenset(self._raised_at(own, time) for time in times)
+
+    def raised_now(self, sub: str, policy: EffectivePolicy) -> EffectivePolicy:
+        """The policy with what its budget is raised by now."""
+        more = self._raised_at([one for one in self.raises if one.sub == sub], datetime.now(UTC))
+        budget = policy.budget.model_copy(update={"usd": policy.budget.usd + more})
+        return policy.model_copy(update={"budget": budget})
+
+    @staticmethod
+    def _raised_at(raises: Iterable[Raise], time: datetime) -> Decimal:
+        return sum((one.usd for one in raises if one.begins <= time < one.ends), Decimal(0))
 
     def policy(self, subject: str) -> EffectivePolicy | None:
         """The effective policy of a declared subject."""
@@ -162,8 +200,9 @@ def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]
         if not of_custodian(key) or policy is None:
             yield "/key/delete", {"keys": [key["token"]]}
             continue
-        if held(policy.litellm_key()) != held(key):
-            yield "/key/update", {"key": key["token"], **policy.litellm_key()}
+        wanted = judge.raised_now(str(key["user_id"]), policy).litellm_key()
+        if held(wanted) != held(key):
+            yield "/key/update", {"key": key["token"], **wanted}
         if key.get("blocked"):
             yield "/key/unblock", {"key": key["token"]}
 
@@ -219,16 +258,29 @@ def _pages(http: httpx.Client, path: str, field: str, **query: Any) -> Iterator[
         page += 1
 
 
-def judge(name: str, stack: Stack, spec: ServiceSpec) -> Judge:
+def judge(name: str, stack: Stack, spec: ServiceSpec, raises: Iterable[Raise] = ()) -> Judge:
     """The judge of what the stack file declares; ``spec`` is LiteLLM's."""
-    return Judge(name, stack, yaml.safe_load(spec.config_files["litellm.yaml"]))
+    return Judge(name, stack, yaml.safe_load(spec.config_files["litellm.yaml"]), tuple(raises))
 
 
-def look(stack: Stack, master_key: str, by: Judge) -> Seen:
+def raises(stack: Stack, token: str) -> Iterator[Raise]:
+    """What the custodian has raised budgets by. ``token``: the operator's.
+
+    Raises:
+        CommandError: it does not answer.
+    """
+    with custodian(stack, token) as asked:
+        for one in asked.money()["raises"]:
+            begins, ends = (datetime.fromisoformat(one[name]) for name in ("begins", "ends"))
+            yield Raise(sub=one["sub"], usd=Decimal(one["usd"]), begins=begins, ends=ends)
+
+
+def look(master_key: str, operator_token: str, by: Judge) -> Seen:
     """Models, users and keys of the running LiteLLM, and teams that nobody declared."""
     try:
-        with client(stack, master_key) as http:
+        with client(by.stack, master_key) as http:
             found = read(http)
-    except (httpx.HTTPError, KeyError, ValueError) as error:
+        by = replace(by, raises=tuple(raises(by.stack, operator_token)))
+    except (httpx.HTTPError, KeyError, ValueError, CommandError) as error:
         return Seen(unseen=(Unseen(what=WHERE, why=f"{type(error).__name__}: {error}"[:300]),))
     return Seen(findings=tuple(by.judged(found)))

@@ -15,6 +15,7 @@ from pulumi import automation
 from components.blueprint import blueprint
 from components.data import DATABASES
 from components.spec import Blueprint
+from infra.cli.custodian import TOKEN
 from infra.cli.engine import NotUpError, deployment, existing
 from infra.cli.loading import Loaded
 from infra.custody import public_names
@@ -102,7 +103,7 @@ def look_by_own_means(on: Ground) -> list[Seen]:
     looks: list[Callable[[], Seen]] = [
         lambda: files.look(on.declared, on.files(), name),
         lambda: gateway.look(
-            on.loaded.stack, on.values["litellm-master-key"], gateway.judge(name, on.loaded.stack, plan["litellm"])
+            on.values["litellm-master-key"], on.values[TOKEN], gateway.judge(name, on.loaded.stack, plan["litellm"])
         ),
         lambda: realm.look(realm.Judge(name, on.realm), on.loaded.stack, on.store),
     ]

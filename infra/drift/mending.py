@@ -11,6 +11,7 @@ import httpx
 from docker.errors import APIError, NotFound
 
 from infra.cli.console import CommandError, Exit, Steps
+from infra.cli.custodian import TOKEN
 from infra.cli.keycloak import signed_in
 from infra.drift import databases, gateway, realm
 from infra.drift.findings import Finding, Report
@@ -121,7 +122,8 @@ class Mending:
 
     def _gateway(self) -> None:
         loaded = self.on.loaded
-        judge = gateway.judge(loaded.name, loaded.stack, self.on.plan["litellm"])
+        raises = gateway.raises(loaded.stack, self.on.values[TOKEN])
+        judge = gateway.judge(loaded.name, loaded.stack, self.on.plan["litellm"], raises)
         try:
             with gateway.client(loaded.stack, self.on.values["litellm-master-key"]) as http:
                 live = gateway.read(http)

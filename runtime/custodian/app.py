@@ -20,11 +20,13 @@ from starlette.routing import Route
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import GuardCategory
-from runtime.custodian import chain_api
+from runtime.contract import Budget, GuardCategory, PolicyError, Tokens
+from runtime.custodian import chain_api, ledger, money_api
 from runtime.custodian.database import Database
+from runtime.custodian.database import Request as Requested
 from runtime.custodian.egress import Egress, EgressError
-from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace
+from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, too_dear
+from runtime.custodian.ledger import Estimate
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.settings import Settings
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
@@ -51,6 +53,16 @@ class Verdict(BaseModel):
     findings: dict[GuardCategory, Count] = Field(default_factory=dict)
 
 
+class Asked(BaseModel):
+    """What a request could take: see :class:`runtime.custodian.ledger.Estimate`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_tokens: Count
+    output_tokens: Count | None = None
+    answers: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
 class RecordBody(BaseModel):
     """What the hooks tell of one request; whom it is about, the assertion says and nobody else."""
 
@@ -62,13 +74,26 @@ class RecordBody(BaseModel):
     status: int = Field(default=200, ge=100, le=599)
     input_tokens: Count = 0
     output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_write_tokens: Count = 0
     guards: Verdict = Verdict()
     reason: Text | None = None
     prompt_digest: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    estimate: Asked | None = None
+    """Of a request that is to be admitted."""
 
     def told(self) -> dict[str, Any]:
         """As JSON-ready values; what the guard did not say is left out."""
         return self.model_dump(mode="json") | {"guards": self.guards.model_dump(exclude_unset=True)}
+
+    def tokens(self) -> Tokens:
+        """What it took."""
+        return Tokens(
+            input=self.input_tokens,
+            output=self.output_tokens,
+            cache_read=self.cache_read_tokens,
+            cache_write=self.cache_write_tokens,
+        )
 
 
 class Custodian:
@@ -92,8 +117,12 @@ class Custodian:
             Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
             Route("/records/{trace}", self.one_record),
-            *chain_api.routes(self._database, lambda request: _holds(request, self._settings.admin_token)),
+            *chain_api.routes(self._database, self._is_operator),
+            *money_api.routes(self._database, self._is_operator),
         ]
+
+    def _is_operator(self, request: Request) -> bool:
+        return _holds(request, self._settings.admin_token)
 
     async def auth(self, request: Request) -> Response:
         """Traefik's forwardAuth: 200 with the headers to put on the request, or the refusal for the caller."""
@@ -146,15 +175,29 @@ class Custodian:
 
     async def admitted(self, body: RecordBody) -> Response:
         """A request is about to go out; without this record it does not."""
-        if body.model not in self._settings.policies.models:
+        price = self._settings.policies.models.get(body.model)
+        if price is None:
             # No policy can have allowed it, and what has no price would be free.
             return JSONResponse({"error": "not a record: model"}, status_code=400)
+        if body.estimate is None:
+            return JSONResponse({"error": "not a record: estimate"}, status_code=400)
         about = self._about(body)
         try:
-            self._egress.check(about.trace, body.model)
-        except EgressError as error:
-            return JSONResponse({"code": error.code, "message": str(error)}, status_code=422)
-        await self._database.admit(about, body.dialect.value, body.model, body.prompt_digest)
+            payer = self._egress.check(about.trace, body.model)
+            policy = self._gate.policy(about)
+        except (EgressError, PolicyError) as error:
+            code = error.code if isinstance(error, EgressError) else "permission_denied"
+            return _not_admitted(Refusal(status=403, code=code, message=str(error)))
+        claim = ledger.claim(price, Estimate(**body.estimate.model_dump()), policy.budget)
+        request = Requested(
+            dialect=body.dialect.value,
+            model=body.model,
+            prompt_digest=body.prompt_digest,
+            claim=claim if payer == "company" else None,
+        )
+        over = await self._database.admit(about, request)
+        if over is not None:
+            return _not_admitted(too_dear(over, claim.usd))
         # Only now, and only once for a trace: what is not on record gets no key.
         return JSONResponse({"ticket": self._egress.admit(about.trace, body.model)})
 
@@ -171,15 +214,20 @@ class Custodian:
         about = self._about(body, LATE_S)
         out = self._egress.end(about.trace)
         price = self._settings.policies.models.get(body.model)
-        cost = Decimal(0) if price is None else price.cost(body.input_tokens, body.output_tokens)
+        cost = Decimal(0) if price is None else price.cost(body.tokens())
         if body.reason == UNKNOWN_KEY:
             self._gate.accounts.forget(about.sub)
         # Counted at the egress, not by LiteLLM's process: what was really asked of the provider for this record.
-        calls, payer = (0, "company") if out is None else (out.calls, out.payer)
-        told = body.told() | {"provider_calls": calls, "payer": payer}
-        counted = await self._database.settle(about.trace, told, cost)
+        told = body.told() | {"provider_calls": 0 if out is None else out.calls}
+        counted = await self._database.settle(about.trace, told, cost, self._budget(about))
         self._egress.forget(about.trace)
         return JSONResponse({"cost_usd": str(cost), "counted": counted})
+
+    def _budget(self, about: Assertion) -> Budget | None:
+        try:
+            return self._gate.policy(about).budget
+        except PolicyError:
+            return None  # the stack file has changed since the request went out
 
     def _recorded(
         self, handle: Callable[[RecordBody], Awaitable[Response]]
@@ -209,7 +257,7 @@ class Custodian:
 
     async def list_records(self, request: Request) -> Response:
         """The newest records, for the operator."""
-        if not _holds(request, self._settings.admin_token):
+        if not self._is_operator(request):
             return JSONResponse({"error": "not allowed"}, status_code=401)
         try:
             limit = min(max(int(request.query_params.get("limit", "20")), 1), 1000)
@@ -219,10 +267,16 @@ class Custodian:
 
     async def one_record(self, request: Request) -> Response:
         """One record, for the operator."""
-        if not _holds(request, self._settings.admin_token):
+        if not self._is_operator(request):
             return JSONResponse({"error": "not allowed"}, status_code=401)
         record = await self._database.record(request.path_params["trace"])
         return JSONResponse(record) if record is not None else JSONResponse({"error": "no such record"}, 404)
+
+
+def _not_admitted(refusal: Refusal) -> JSONResponse:
+    """For the hooks, which say it to the caller."""
+    told = {"code": refusal.code, "message": refusal.message, "status": refusal.status, "retry": refusal.retry}
+    return JSONResponse(told, status_code=422)
 
 
 def _holds(request: Request, token: Delivered) -> bool:

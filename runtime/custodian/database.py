@@ -10,8 +10,8 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,9 @@ import asyncpg
 
 from runtime.assertion import Assertion
 from runtime.chain import START, Draft, Event, Head
-from runtime.contract import Budget, Kind
+from runtime.contract import Budget, BudgetRaise, Kind
+from runtime.custodian import ledger
+from runtime.custodian.ledger import Claim, Standing, plain
 from runtime.custodian.subject import Subject
 from runtime.custodian.writer import COLUMNS, Writer, event_of
 from runtime.receipt import CHAIN
@@ -35,26 +37,30 @@ CREATE TABLE IF NOT EXISTS record (
     demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens bigint,
     output_tokens bigint, cost_usd numeric, guards jsonb NOT NULL DEFAULT '{}', reason text,
     prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
-ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NOT EXISTS payer text;
+ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NOT EXISTS payer text,
+    ADD COLUMN IF NOT EXISTS cache_read_tokens bigint, ADD COLUMN IF NOT EXISTS cache_write_tokens bigint;
 CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
-CREATE TABLE IF NOT EXISTS spending (
-    sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric NOT NULL,
-    PRIMARY KEY (sub, period, begins));
 """
 _LOCK = 7226
 PASSWORD_PATIENCE_S = 3.0
 """Between the delivery of a new password and its taking effect in the server lies less."""
 _EVENTS = f"SELECT {', '.join(COLUMNS)} FROM chain"  # noqa: S608
-PERIODS = ("day", "week", "month")
-"""What a budget may be for; all are counted, so that it can be changed."""
+COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
-def period_begin(period: str, today: date | None = None) -> date:
-    """First day (UTC) of the budget period that ``today`` is in; weeks begin on Monday (ISO 8601)."""
-    day = today or datetime.now(UTC).date()
-    if period == "day":
-        return day
-    return day - timedelta(days=day.weekday()) if period == "week" else day.replace(day=1)
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for. ``claim``: what it could cost the company; ``None`` when the caller's own account pays."""
+
+    dialect: str
+    model: str
+    prompt_digest: str = ""
+    claim: Claim | None = None
+
+    @property
+    def payer(self) -> str:
+        """Whose money the provider takes."""
+        return "user" if self.claim is None else "company"
 
 
 class Database:
@@ -82,7 +88,7 @@ class Database:
                 await asyncio.sleep(0.5)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await connection.execute(_SCHEMA)
+            await connection.execute(_SCHEMA + ledger.SCHEMA)
             await self._writer.begin(connection)
         self._writer.start(self._pool)
 
@@ -145,34 +151,49 @@ class Database:
             return None
         return Subject(**{**dict(row), "kind": Kind(row["kind"]), "credential": "virtual-key"})
 
-    async def spent(self, sub: str, budget: Budget) -> Decimal:
-        """USD that ``sub`` has spent in the running period."""
-        value = await self.pool.fetchval(
-            "SELECT usd FROM spending WHERE sub = $1 AND period = $2 AND begins = $3",
-            sub,
-            budget.period,
-            period_begin(budget.period),
-        )
-        return Decimal(0) if value is None else value
+    async def standing(self, sub: str, budget: Budget) -> Standing:
+        """How ``sub`` stands in the running period."""
+        return await ledger.standing(self.pool, sub, budget)
 
-    async def admit(self, about: Assertion, dialect: str, model: str, prompt_digest: str) -> None:
-        """Record that a request is about to go out. A trace is admitted once: a second time is an error."""
-        body = {**_identity(about), "dialect": dialect, "model": model, "prompt_digest": prompt_digest}
+    async def admit(self, about: Assertion, request: Request) -> Standing | None:
+        """Record that a request is about to go out, and reserve what it could cost.
 
-        async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
+        Returns ``None`` when it may; how its subject stands when that is more than is left, and nothing is recorded.
+        A trace is admitted once: a second time is an error.
+        """
+        claim = request.claim
+        reserved = None if claim is None else claim.usd
+        body = {
+            **_identity(about),
+            **{"dialect": request.dialect, "model": request.model, "prompt_digest": request.prompt_digest},
+            **{"payer": request.payer, "reserved_usd": None if reserved is None else plain(reserved)},
+        }
+
+        async def work(connection: asyncpg.Connection) -> tuple[Standing | bool, list[Draft]]:
+            if claim is not None:
+                now = await ledger.standing(connection, about.sub, claim.budget)
+                if not now.allows(claim.usd):
+                    return now, []
             done = await connection.fetchval(
                 "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo,"
-                " dialect, model, prompt_digest) VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+                " dialect, model, prompt_digest, payer, reserved_usd)"
+                " VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                 " ON CONFLICT (trace) DO NOTHING RETURNING true",
                 *_columns(about),
-                dialect,
-                model,
-                prompt_digest,
+                request.dialect,
+                request.model,
+                request.prompt_digest,
+                request.payer,
+                reserved,
             )
             return bool(done), [Draft("admitted", body)] if done else []
 
-        if not await self._writer.write(work):
+        done = await self._writer.write(work)
+        if isinstance(done, Standing):
+            return done
+        if not done:
             raise asyncpg.UniqueViolationError("this trace is recorded already")
+        return None
 
     async def refuse(self, about: Assertion, what: Mapping[str, Any]) -> None:
         """Record a request that was refused before it went out."""
@@ -200,60 +221,87 @@ class Database:
 
         await self._writer.write(work)
 
-    async def settle(self, trace: str, what: Mapping[str, Any], cost: Decimal) -> bool:
+    async def settle(self, trace: str, what: Mapping[str, Any], cost: Decimal, budget: Budget | None = None) -> bool:
         """Record the end of an admitted request and add its cost to what its subject has spent, in one step.
 
-        Returns False when the trace is not admitted or is settled already: money is counted once.
+        What the caller's own account pays for has a cost, and is in nobody's budget. ``budget``: the subject's, whose
+        end is told of. Returns False when the trace is not admitted or is settled already: money is counted once.
         """
         guards = what.get("guards") or {}
         body = {
-            **{name: what[name] for name in ("status", "input_tokens", "output_tokens", "provider_calls", "payer")},
-            **{"trace": trace, "cost_usd": _plain(cost), "guards": guards, "reason": what.get("reason")},
+            **{name: what[name] for name in ("status", *COUNTS, "provider_calls")},
+            **{"trace": trace, "cost_usd": plain(cost), "guards": guards, "reason": what.get("reason")},
             "priced_as": what.get("model"),
         }
 
         async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
-            sub = await connection.fetchval(
-                "UPDATE record SET state = 'settled', status = $2, input_tokens = $3, output_tokens = $4,"
-                " cost_usd = $5, guards = $6, reason = $7, provider_calls = $8, payer = $9, ended = now()"
-                " WHERE trace = $1 AND state IN ('admitted', 'aborted') RETURNING sub",
+            row = await connection.fetchrow(
+                "UPDATE record SET state = 'settled', status = $2, cost_usd = $3, guards = $4, reason = $5,"
+                " provider_calls = $6, input_tokens = $7, output_tokens = $8, cache_read_tokens = $9,"
+                " cache_write_tokens = $10, ended = now()"
+                " FROM (SELECT cost_usd AS charged FROM record WHERE trace = $1) AS before"
+                " WHERE trace = $1 AND state IN ('admitted', 'aborted') RETURNING sub, payer, charged",
                 trace,
                 what["status"],
-                what["input_tokens"],
-                what["output_tokens"],
                 cost,
                 json.dumps(guards),
                 what.get("reason"),
                 what["provider_calls"],
-                what["payer"],
+                *(what[name] for name in COUNTS),
             )
-            if sub is None:
+            if row is None:
                 return False, []
-            await connection.execute(
-                "INSERT INTO spending (sub, period, begins, usd)"
-                " SELECT $1, period, begins, $4 FROM unnest($2::text[], $3::date[]) AS running (period, begins)"
-                " ON CONFLICT (sub, period, begins) DO UPDATE SET usd = spending.usd + excluded.usd",
-                sub,
-                PERIODS,
-                [period_begin(period) for period in PERIODS],
-                cost,
-            )
-            return True, [Draft("settled", body)]
+            if row["payer"] == "user":
+                return True, [Draft("settled", body)]
+            before = None if budget is None else await ledger.standing(connection, row["sub"], budget)
+            # What was given up before it ended has been charged with what was reserved for it.
+            more = cost - (row["charged"] or Decimal(0))
+            await ledger.charge(connection, row["sub"], more)
+            if before is None:
+                return True, [Draft("settled", body)]
+            now = replace(before, spent=before.spent + more)
+            over = now.overshoot() - before.overshoot()
+            if over > 0:
+                await connection.execute("UPDATE record SET overshoot_usd = $2 WHERE trace = $1", trace, over)
+                body["overshoot_usd"] = plain(over)
+            return True, [Draft("settled", body), *ledger.warnings(row["sub"], before.spent, now)]
 
         return await self._writer.write(work)
 
     async def reap(self, after: timedelta) -> int:
-        """Mark as aborted what was admitted longer ago than ``after`` and never settled."""
+        """Mark as aborted what was admitted longer ago than ``after`` and never settled.
+
+        Nobody knows what it has cost: it is charged with what was reserved for it, until its end is told after all.
+        """
 
         async def work(connection: asyncpg.Connection) -> tuple[int, list[Draft]]:
             rows = await connection.fetch(
-                "UPDATE record SET state = 'aborted', ended = now() WHERE state = 'admitted' AND admitted < $1"
-                " RETURNING trace",
+                "UPDATE record SET state = 'aborted', cost_usd = reserved_usd, ended = now()"
+                " WHERE state = 'admitted' AND admitted < $1 RETURNING trace, sub, reserved_usd",
                 datetime.now(UTC) - after,
             )
-            return len(rows), [Draft("aborted", {"trace": row["trace"]}) for row in rows]
+            drafts = []
+            for row in rows:
+                body = {"trace": row["trace"]}
+                if row["reserved_usd"] is not None:
+                    await ledger.charge(connection, row["sub"], row["reserved_usd"])
+                    body["cost_usd"] = plain(row["reserved_usd"])
+                drafts.append(Draft("aborted", body))
+            return len(rows), drafts
 
         return await self._writer.write(work)
+
+    async def raise_budget(self, asked: BudgetRaise, ends: datetime) -> None:
+        """Let a subject spend more until ``ends``."""
+
+        async def work(connection: asyncpg.Connection) -> tuple[None, list[Draft]]:
+            return None, [await ledger.raise_budget(connection, asked, ends)]
+
+        await self._writer.write(work)
+
+    async def money(self) -> dict[str, Any]:
+        """What is spent and reserved in the running periods, and what budgets were raised by."""
+        return {"spending": await ledger.spending(self.pool), "raises": await ledger.raises(self.pool)}
 
     async def chain(self, first: int, limit: int) -> list[Event]:
         """Events from number ``first`` on."""
@@ -314,15 +362,12 @@ def _columns(about: Assertion) -> tuple[Any, ...]:
     )
 
 
-def _plain(usd: Decimal) -> str:
-    return format(usd.normalize(), "f")
-
-
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(row)
     told["guards"] = json.loads(told["guards"])
     told["time"] = told.pop("admitted")
     for key in ("time", "ended"):
         told[key] = told[key].isoformat() if told[key] is not None else None
-    told["cost_usd"] = None if told["cost_usd"] is None else _plain(told["cost_usd"])
+    for key in ("cost_usd", "reserved_usd", "overshoot_usd"):
+        told[key] = None if told[key] is None else plain(told[key])
     return told

@@ -50,11 +50,6 @@ class Admission:
     calls: int = 0
     ended: bool = False
 
-    @property
-    def payer(self) -> Payer:
-        """Whose money the provider takes."""
-        return "company" if self.token is None else "user"
-
 
 @dataclass
 class Egress:
@@ -73,8 +68,8 @@ class Egress:
         self._forget_old()
         self._tokens[trace] = (token, self.clock() + LIFETIME_S)
 
-    def check(self, trace: str, model: str) -> None:
-        """Whether a credential will go with the request of ``trace`` to ``model``, before it is recorded.
+    def check(self, trace: str, model: str) -> Payer:
+        """Whose credential will go with the request of ``trace`` to ``model``, before it is recorded.
 
         Raises:
             EgressError: none will.
@@ -82,12 +77,13 @@ class Egress:
         token, _ = self._tokens.get(trace, (None, 0.0))
         found = self.upstreams.of(model)
         if found is None:
-            return
+            return "company"
         _, upstream = found
         if token is not None and not upstream.user_tokens:
             raise EgressError("user_token_refused", f"model '{model}' takes no token of your own: send none")
         if token is None and upstream.secret is None:
             raise EgressError("user_token_missing", f"model '{model}' needs your own token as Authorization: Bearer")
+        return "company" if token is None else "user"
 
     def admit(self, trace: str, model: str) -> str | None:
         """The ticket of a request whose record has just been written; ``None`` when its model is a local one."""

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import asyncpg
 
@@ -15,6 +16,7 @@ from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.custodian.database import Database
 from runtime.custodian.egress import Egress
+from runtime.custodian.ledger import Standing, plain
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Verifier
@@ -80,14 +82,16 @@ class Gate:
             subject = await self.subject(credential(headers))
             policy = self.policy(subject)
             about = self.assertion(subject, policy, trace)
-            if await self.database.spent(subject.sub, policy.budget) >= policy.budget.usd:
-                refusal = _over_budget(policy)
+            now = await self.database.standing(subject.sub, policy.budget)
+            own = user_token(headers)
+            if now.used_up and own is None:  # what the caller's own account pays for is in no budget
+                refusal = used_up(now)
                 await self.database.refuse(
                     about,
                     {"dialect": dialect.value, "model": "-", "status": 429, "reason": refusal.code},
                 )
                 return refusal
-            key = await self.accounts.ensure(subject, policy)
+            key = await self.accounts.ensure(subject, raised(policy, now))
         except UnauthenticatedError as error:
             return Refusal(status=401, code="invalid_api_key", message=str(error))
         except (ForbiddenError, PolicyError) as error:
@@ -96,8 +100,8 @@ class Gate:
             return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             return Refusal(status=503, code="unavailable", message="cannot be decided now: the ledger is away")
-        if (token := user_token(headers)) is not None:
-            self.egress.keep(trace, token)
+        if own is not None:
+            self.egress.keep(trace, own)
         span = secrets.token_hex(8)
         return {
             "authorization": f"Bearer {key}",
@@ -118,7 +122,7 @@ class Gate:
             return found
         return await self.verifier.subject(given)
 
-    def policy(self, subject: Subject) -> EffectivePolicy:
+    def policy(self, subject: Subject | Assertion) -> EffectivePolicy:
         """The subject's effective policy. Raises ``PolicyError`` when there is none."""
         return resolve(self.policies, role=subject.role, department=subject.department, subject=subject.name)
 
@@ -143,6 +147,28 @@ class Gate:
         return key
 
 
-def _over_budget(policy: EffectivePolicy) -> Refusal:
-    text = f"budget used up: {policy.budget.usd} USD per {policy.budget.period}; it starts anew with the next one"
+def raised(policy: EffectivePolicy, now: Standing) -> EffectivePolicy:
+    """The policy with its budget as it stands: LiteLLM's own fence is at the same place."""
+    if not now.raised:
+        return policy
+    return policy.model_copy(update={"budget": policy.budget.model_copy(update={"usd": now.limit})})
+
+
+def used_up(now: Standing) -> Refusal:
+    """Nothing is left."""
+    text = f"budget used up: {plain(now.limit)} USD per {now.budget.period}; it starts anew with the next one"
+    return Refusal(status=429, code="budget_exceeded", message=text, retry=False)
+
+
+def too_dear(now: Standing, usd: Decimal) -> Refusal:
+    """A request that could cost more than is left."""
+    if now.used_up:
+        return used_up(now)
+    of = f"of {plain(now.limit)} USD per {now.budget.period}"
+    if now.would_allow(usd):
+        text = (
+            f"{plain(now.reserved)} USD {of} are reserved for your requests under way; try again when they have ended"
+        )
+        return Refusal(status=429, code="budget_reserved", message=text, retry=True)
+    text = f"this request could cost {plain(usd)} USD, and {plain(now.limit - now.spent)} {of} are left; ask for less"
     return Refusal(status=429, code="budget_exceeded", message=text, retry=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.contract import Tokens
 from runtime.dialect import Dialect
 
 MAX_TEXT = 32_768
@@ -18,7 +19,10 @@ class Usage:
     """What an answer cost and said; filled while it passes."""
 
     input_tokens: int = 0
+    """All of it, what a provider's cache held among it."""
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     text: str = ""
     model: str = ""
     pieces: int = 0
@@ -53,16 +57,36 @@ class Usage:
         inputs = usage.get("prompt_tokens", usage.get("input_tokens"))
         outputs = usage.get("completion_tokens", usage.get("output_tokens"))
         if isinstance(inputs, int) and inputs > 0:
-            self.input_tokens = inputs + _cached(usage)
+            read, written, beside = _cached(usage)
+            self.input_tokens = inputs + (read + written if beside else 0)
+            self.cache_read_tokens, self.cache_write_tokens = read, written
         if isinstance(outputs, int):
             self.output_tokens = max(outputs, self.output_tokens)
 
+    def tokens(self) -> Tokens:
+        """As the ledger counts it."""
+        return Tokens(
+            input=self.input_tokens,
+            output=self.output_tokens,
+            cache_read=self.cache_read_tokens,
+            cache_write=self.cache_write_tokens,
+        )
 
-def _cached(usage: dict[str, Any]) -> int:
-    """Anthropic counts cached input beside ``input_tokens``; OpenAI inside ``prompt_tokens``."""
-    if "input_tokens" not in usage:
-        return 0
-    return sum(usage.get(key) or 0 for key in ("cache_creation_input_tokens", "cache_read_input_tokens"))
+
+def _cached(usage: dict[str, Any]) -> tuple[int, int, bool]:
+    """Input tokens read from and written to a cache, and whether they stand beside the other input.
+
+    Anthropic counts them beside ``input_tokens``, OpenAI inside ``prompt_tokens``.
+    """
+    if "input_tokens" in usage:
+        read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
+        return _count(read), _count(written), True
+    details = usage.get("prompt_tokens_details")
+    return _count(details.get("cached_tokens")) if isinstance(details, dict) else 0, 0, False
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def read_answer(body: bytes, dialect: Dialect, usage: Usage) -> None:

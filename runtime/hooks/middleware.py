@@ -21,6 +21,7 @@ from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
+from runtime.hooks.estimate import estimate
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
@@ -60,6 +61,7 @@ class Exchange:
     reason: str | None = None
     hide_usage: bool = False
     sent_bytes: int = 0
+    estimate: dict[str, int | None] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """What the custodian is told."""
@@ -70,6 +72,8 @@ class Exchange:
             "status": self.status,
             "input_tokens": self.usage.input_tokens,
             "output_tokens": self.usage.output_tokens,
+            "cache_read_tokens": self.usage.cache_read_tokens,
+            "cache_write_tokens": self.usage.cache_write_tokens,
             "guards": self.guards,
             "reason": self.reason,
         }
@@ -192,6 +196,7 @@ class Gate:
             refusal = Refusal(status=400, code="guard_blocked", message=guard_refusal(outcome))
             raise RefusedError(refusal, exchange.guards)
         exchange.prompt = prompt_text(outcome.body)
+        exchange.estimate = estimate(outcome.body)
         body, exchange.hide_usage = with_usage(outcome.body, exchange.dialect)
         return body
 
@@ -200,9 +205,9 @@ class Gate:
         digest = hmac.new(self.salt, content, hashlib.sha256).hexdigest()
         record = exchange.record()
         try:
-            return await self.records.admit({**record, "prompt_digest": digest})
+            return await self.records.admit({**record, "prompt_digest": digest, "estimate": exchange.estimate})
         except NotAdmittedError as error:
-            raise RefusedError(Refusal(status=403, code=error.code, message=str(error))) from None
+            raise RefusedError(error.refusal) from None
         except NotRecordedError:
             text = "the request could not be recorded, so it was not sent"
             raise RefusedError(Refusal(status=503, code="not_recorded", message=text)) from None

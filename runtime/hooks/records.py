@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from runtime.dialect import Refusal
 from runtime.with_secrets import Delivered
 
 TIMEOUT_S = 5.0
@@ -23,11 +24,11 @@ class NotRecordedError(Exception):
 
 
 class NotAdmittedError(Exception):
-    """The custodian has no credential for this request. ``code``: its reason, for a program."""
+    """The custodian refuses this request: no credential goes with it, or no budget. The refusal is for the caller."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class Records:
@@ -48,7 +49,7 @@ class Records:
 
         Raises:
             NotRecordedError: it was not written.
-            NotAdmittedError: it was not written because no credential goes with this request.
+            NotAdmittedError: it was not written because this request may not go out.
         """
         answer = await self._post("admitted", body)
         ticket = answer.json().get("ticket")
@@ -72,7 +73,7 @@ class Records:
         except httpx.HTTPError as error:
             raise NotRecordedError(type(error).__name__, final=False) from None
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise NotAdmittedError(answer.json()["code"], answer.json()["message"])
+            raise NotAdmittedError(Refusal(**answer.json()))
         if answer.is_error:
             raise NotRecordedError(f"HTTP {answer.status_code}", final=answer.status_code in (400, 403, 409))
         return answer

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from runtime.assertion import Assertion
-from runtime.contract import Price
+from runtime.contract import Price, Tokens
 from runtime.hooks.exchange import Usage
 
 _TRACE: ContextVar[int] = ContextVar("praxis_trace")
@@ -137,10 +137,11 @@ def _model_attributes(told: Told) -> dict[str, Any]:
         "output.value": usage.text,
     }
     if told.price is not None:
+        tokens = usage.tokens()
         cost = {
-            "input_cost": float(told.price.cost(usage.input_tokens, 0)),
-            "output_cost": float(told.price.cost(0, usage.output_tokens)),
-            "total_cost": float(told.price.cost(usage.input_tokens, usage.output_tokens)),
+            "input_cost": float(told.price.cost(tokens.model_copy(update={"output": 0}))),
+            "output_cost": float(told.price.cost(Tokens(output=tokens.output))),
+            "total_cost": float(told.price.cost(tokens)),
         }
         attributes["mlflow.llm.cost"] = json.dumps(cost)
     return attributes

@@ -13,14 +13,16 @@ import os
 import secrets
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import asyncpg
 
 from runtime.assertion import Assertion
 from runtime.chain import START, Draft, Signer, verify
-from runtime.contract import Kind
-from runtime.custodian.database import Database
+from runtime.contract import Budget, Kind
+from runtime.custodian.database import Database, Request
+from runtime.custodian.ledger import Claim
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
 from tests.bench.calling import calls
@@ -33,6 +35,10 @@ PLAIN = (
     " prompt_digest) VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 )
 MANY = 32
+BUDGET = Budget(usd=Decimal(1_000_000))
+ASKED = Request(
+    dialect="openai", model="small", prompt_digest="d" * 64, claim=Claim(usd=Decimal("0.01"), budget=BUDGET)
+)
 
 
 def about() -> Assertion:
@@ -59,7 +65,7 @@ async def ratios(database: Database, number: int) -> list[Figure]:
         await database.pool.execute(PLAIN, *values, one.demo, "openai", "small", "d" * 64)
 
     async def chained() -> None:
-        await database.admit(about(), "openai", "small", "d" * 64)
+        await database.admit(about(), ASKED)
 
     figures = []
     for at_once, goal in ((1, 3.0), (MANY, 2.5)):

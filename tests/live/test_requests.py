@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from infra.paths import stack_folder
+from runtime.contract import Tokens
 from tests.proof import NAME, PORTS, PROVIDER_MODELS, Proof
 
 CARD = "4111 1111 1111 1111"
@@ -166,7 +167,7 @@ class TestRecords:
         assert (record["input_tokens"], record["output_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])
         price = proof.stack.models["smollm2"].price_usd_per_million_tokens
         assert float(record["cost_usd"]) == pytest.approx(
-            float(price.cost(usage["prompt_tokens"], usage["completion_tokens"])), rel=1e-6
+            float(price.cost(Tokens(input=usage["prompt_tokens"], output=usage["completion_tokens"]))), rel=1e-6
         )
         assert record["demo"] is (kind == "person")
 

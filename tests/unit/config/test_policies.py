@@ -21,6 +21,7 @@ from runtime.contract import (
     PolicyError,
     Price,
     Role,
+    Tokens,
     pick_role,
     resolve,
 )
@@ -103,4 +104,4 @@ def test_the_first_declared_role_wins_when_a_token_claims_several() -> None:
 
 
 def test_a_price_counts_per_million_tokens() -> None:
-    assert Price(input=Decimal(3), output=Decimal(15)).cost(1_000, 200) == Decimal("0.006")
+    assert Price(input=Decimal(3), output=Decimal(15)).cost(Tokens(input=1_000, output=200)) == Decimal("0.006")

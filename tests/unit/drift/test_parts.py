@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,39 @@ def test_a_budget_raised_by_hand(judge: gateway.Judge) -> None:
     assert [told(one) for one in judge.judged(found)] == ["litellm/user/alice budget.usd 50 -> 75"]
     ((path, body),) = gateway.repairs(judge, found)
     assert (path, body["max_budget"], body["tpm_limit"]) == ("/key/update", 50.0, None)
+
+
+NOW = datetime.now(UTC)
+
+
+def raised(judge: gateway.Judge, *raises: tuple[str, int, int, int]) -> gateway.Judge:
+    """With raises of (subject id, USD, begun so many hours ago, lasting so many hours)."""
+    begun = [(sub, usd, NOW - timedelta(hours=ago), timedelta(hours=lasts)) for sub, usd, ago, lasts in raises]
+    made = (gateway.Raise(sub=sub, usd=Decimal(usd), begins=at, ends=at + lasts) for sub, usd, at, lasts in begun)
+    return replace(judge, raises=tuple(made))
+
+
+@pytest.mark.parametrize(
+    ("raises", "live_usd", "drifted"),
+    [
+        ([("u1", 25, 1, 24)], 75.0, False),
+        ([("u1", 25, 1, 24)], 50.0, False),  # LiteLLM has not heard of it yet
+        ([("u1", 25, 30, 24)], 75.0, False),  # nor of its end
+        ([("u1", 25, 1, 24), ("u1", 10, 2, 24)], 85.0, False),
+        ([("u1", 25, 1, 24), ("u1", 10, 2, 24)], 60.0, False),  # as it was before the second one
+        ([("u1", 25, 1, 24)], 76.0, True),
+        ([("u2", 25, 1, 24)], 75.0, True),
+    ],
+)
+def test_a_raise_by_command_is_no_drift(
+    judge: gateway.Judge, raises: list[tuple[str, int, int, int]], live_usd: float, drifted: bool
+) -> None:
+    assert any(raised(judge, *raises).judged(live(key(max_budget=live_usd)))) is drifted
+
+
+def test_a_repair_leaves_the_raise(judge: gateway.Judge) -> None:
+    ((_, body),) = gateway.repairs(raised(judge, ("u1", 25, 1, 24)), live(key(max_budget=900.0)))
+    assert body["max_budget"] == 75.0
 
 
 def test_limits_models_team_and_block(judge: gateway.Judge) -> None:

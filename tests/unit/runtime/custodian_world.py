@@ -138,6 +138,8 @@ class World:
         self, what: str, assertion: str, headers: dict[str, str] | None = None, **changes: Any
     ) -> httpx.Response:
         body = {"assertion": assertion, "dialect": "openai", "model": "small", **changes}
+        if what == "admitted":
+            body = {"estimate": {"input_tokens": 0, "output_tokens": 0}, **body}
         return await self.http.post(f"/records/{what}", json=body, headers=HOOKS if headers is None else headers)
 
     async def record(self, trace: str) -> dict[str, Any]:

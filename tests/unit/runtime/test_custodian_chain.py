@@ -21,6 +21,7 @@ from runtime.custodian import writer as writing
 from runtime.custodian.database import Database
 from runtime.custodian.writer import BrokenChainError, Writer
 from runtime.store import Ed25519Key
+from tests.unit.runtime.recorded import ASKED
 
 SIGNER, NEW, FOREIGN = (Signer(Ed25519Key().make({})) for _ in range(3))
 OLD_SCHEMA = """
@@ -67,7 +68,7 @@ def about(trace: str | None = None) -> Assertion:
     )
 
 
-PAID = {"provider_calls": 1, "payer": "company"}
+PAID = {"provider_calls": 1, "cache_read_tokens": 0, "cache_write_tokens": 0}
 
 
 def ending(**changes: Any) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def ending(**changes: Any) -> dict[str, Any]:
 
 async def admitted(database: Database) -> str:
     entry = about()
-    await database.admit(entry, "openai", "small", "d" * 64)
+    await database.admit(entry, ASKED)
     return entry.trace
 
 
@@ -129,9 +130,9 @@ class TestEvents:
 
     async def test_what_is_not_written_has_no_event(self, database: Database) -> None:
         entry = about()
-        await database.admit(entry, "openai", "small", "")
+        await database.admit(entry, ASKED)
         with pytest.raises(asyncpg.UniqueViolationError):
-            await database.admit(entry, "openai", "small", "")
+            await database.admit(entry, ASKED)
         await database.refuse(entry, {"dialect": "openai", "model": "small", "status": 400})
         assert not await database.settle(secrets.token_hex(16), ending(), Decimal(1))
         assert await database.settle(entry.trace, ending(), Decimal(1))

@@ -12,7 +12,7 @@ import pytest
 from runtime import receipt
 from runtime.assertion import verify
 from runtime.contract import EGRESS_PLACEHOLDER, Policies
-from tests.unit.runtime.custodian_world import CHAIN, PROVIDER_KEYS, SIGNING, World, running
+from tests.unit.runtime.custodian_world import ADMIN, CHAIN, PROVIDER_KEYS, SIGNING, World, running
 from tests.unit.runtime.realm import POLICIES
 
 USER_TOKEN = "sk-ant-oat01-" + "u" * 40
@@ -71,12 +71,13 @@ async def test_what_could_not_be_recorded_gets_no_ticket(world: World) -> None:
     again = await world.tell("admitted", assertion, model="claude")
     assert (again.status_code, again.json().get("ticket")) == (409, None)
     assert (await asked(world, told.json()["ticket"])).status_code == 200, "the first one is on record"
+    second = (await world.auth(world.token())).headers["x-praxis-assertion"]
     connection = await asyncpg.connect(**world.database)
     try:
         await connection.execute("DROP TABLE record")
     finally:
         await connection.close()
-    broken = await world.tell("admitted", (await admitted(world, "claude"))[0], model="claude")
+    broken = await world.tell("admitted", second, model="claude")
     assert (broken.status_code, broken.json().get("ticket")) == (503, None)
 
 
@@ -95,6 +96,23 @@ async def test_a_users_own_token_goes_out_and_never_to_litellm(world: World) -> 
     answer = await asked(world, told.json()["ticket"], "anthropic-2")
     assert answer.headers["authorization"] == f"Bearer {USER_TOKEN}"
     assert "x-api-key" not in answer.headers
+
+
+async def test_a_users_own_token_needs_no_budget(world: World) -> None:
+    carol = {"sub": "sub-of-carol", "preferred_username": "carol"}
+    assertion, _ = await world.asserted(**carol)
+    await world.tell("admitted", assertion)
+    await world.tell("settled", assertion, input_tokens=1)
+    key = world.token(**carol)
+    assert (await world.auth(key)).status_code == 429
+    own = await world.auth(x_praxis_key=key, authorization=f"Bearer {USER_TOKEN}")
+    assertion = own.headers["x-praxis-assertion"]
+    told = await world.tell("admitted", assertion, model="claude-own", estimate={"input_tokens": 10**6})
+    assert told.json()["ticket"]
+    settled = await world.tell("settled", assertion, model="claude-own", input_tokens=10**6)
+    assert settled.json()["counted"]
+    money = (await world.http.get("/budgets", headers=ADMIN)).json()
+    assert {one["spent_usd"] for one in money["spending"]} == {"0.000001"}, "as before"
 
 
 async def test_a_users_own_token_is_no_way_to_spend_the_companys_key(world: World) -> None:

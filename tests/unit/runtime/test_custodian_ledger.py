@@ -16,27 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.assertion import Assertion
 from runtime.chain import Signer
-from runtime.contract import Budget, Kind, Price
+from runtime.contract import Budget, Price, Tokens
 from runtime.custodian import database as module
-from runtime.custodian.database import Database, period_begin
+from runtime.custodian.database import Database
 from runtime.custodian.gate import digest
-from runtime.custodian.subject import Subject
+from runtime.custodian.ledger import period_begin
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
+from tests.unit.runtime.recorded import ALICE, ASKED, about, admitted, ending, spent
 
-ALICE = Subject(
-    sub="sub-of-alice",
-    name="alice",
-    kind=Kind.PERSON,
-    role="engineer",
-    department="research",
-    credential="oidc",
-    demo=True,
-)
 SIGNER = Signer(Ed25519Key().make({}))
-MONTH = Budget(usd=Decimal(5), period="month")
 
 
 @pytest.fixture
@@ -45,32 +35,6 @@ async def database(database_settings: dict[str, str]) -> AsyncIterator[Database]
     await opened.open()
     yield opened
     await opened.close()
-
-
-def about(subject: Subject = ALICE, trace: str | None = None) -> Assertion:
-    return Assertion(
-        sub=subject.sub,
-        name=subject.name,
-        kind=subject.kind,
-        department=subject.department,
-        role=subject.role,
-        policy="p" * 64,
-        trace=trace or secrets.token_hex(16),
-        credential=subject.credential,
-        demo=subject.demo,
-    )
-
-
-def ending(**changes: Any) -> dict[str, Any]:
-    base = {"status": 200, "input_tokens": 7, "output_tokens": 3, "guards": {"verdict": "clean"}, "reason": None}
-    base |= {"provider_calls": 1, "payer": "company"}
-    return {**base, **changes}
-
-
-async def admitted(database: Database, subject: Subject = ALICE) -> str:
-    entry = about(subject)
-    await database.admit(entry, "openai", "small", "d" * 64)
-    return entry.trace
 
 
 class TestRecords:
@@ -92,9 +56,9 @@ class TestRecords:
 
     async def test_a_trace_is_admitted_once(self, database: Database) -> None:
         entry = about()
-        await database.admit(entry, "openai", "small", "")
+        await database.admit(entry, ASKED)
         with pytest.raises(asyncpg.UniqueViolationError):
-            await database.admit(entry, "openai", "small", "")
+            await database.admit(entry, ASKED)
 
     async def test_a_refused_request_cannot_be_admitted_or_settled_with_the_same_assertion(
         self, database: Database
@@ -103,7 +67,7 @@ class TestRecords:
         what = {"dialect": "anthropic", "model": "small", "status": 400, "reason": "guard_blocked"}
         await database.refuse(entry, what)
         with pytest.raises(asyncpg.UniqueViolationError):
-            await database.admit(entry, "openai", "small", "")
+            await database.admit(entry, ASKED)
         assert not await database.settle(entry.trace, ending(), Decimal(1))
         record = await database.record(entry.trace)
         assert record is not None
@@ -111,7 +75,7 @@ class TestRecords:
 
     async def test_a_settled_record_is_not_overwritten_by_a_refusal(self, database: Database) -> None:
         entry = about()
-        await database.admit(entry, "openai", "small", "")
+        await database.admit(entry, ASKED)
         await database.settle(entry.trace, ending(), Decimal(1))
         await database.refuse(entry, {"dialect": "openai", "model": "small", "status": 429})
         record = await database.record(entry.trace)
@@ -120,7 +84,7 @@ class TestRecords:
 
     async def test_what_was_never_admitted_cannot_be_settled(self, database: Database) -> None:
         assert not await database.settle(secrets.token_hex(16), ending(), Decimal(1))
-        assert await database.spent(ALICE.sub, MONTH) == 0
+        assert await spent(database) == 0
 
     async def test_the_reaper_takes_only_what_is_old_and_open(self, database: Database) -> None:
         old, young, done = [await admitted(database) for _ in range(3)]
@@ -134,7 +98,7 @@ class TestRecords:
         trace = await admitted(database)
         await database.reap(timedelta(seconds=-1))
         assert await database.settle(trace, ending(), Decimal(2))
-        assert await database.spent(ALICE.sub, MONTH) == 2
+        assert await spent(database) == 2
 
     async def test_the_newest_come_first(self, database: Database) -> None:
         traces = [await admitted(database) for _ in range(5)]
@@ -152,40 +116,40 @@ class TestMoney:
         trace = await admitted(database)
         results = await asyncio.gather(*(database.settle(trace, ending(), Decimal("0.1")) for _ in range(12)))
         assert sorted(results) == [False] * 11 + [True]
-        assert await database.spent(ALICE.sub, MONTH) == Decimal("0.1")
+        assert await spent(database) == Decimal("0.1")
 
     async def test_many_at_once_add_up(self, database: Database) -> None:
         traces = [await admitted(database) for _ in range(40)]
         await asyncio.gather(*(database.settle(trace, ending(), Decimal("0.000001")) for trace in traces))
-        assert await database.spent(ALICE.sub, MONTH) == Decimal("0.00004")
+        assert await spent(database) == Decimal("0.00004")
 
     async def test_every_subject_pays_its_own(self, database: Database) -> None:
         bob = dataclasses.replace(ALICE, sub="sub-of-bob", name="bob")
         await database.settle(await admitted(database), ending(), Decimal(1))
         await database.settle(await admitted(database, bob), ending(), Decimal(2))
-        assert await database.spent(ALICE.sub, MONTH) == 1
-        assert await database.spent(bob.sub, MONTH) == 2
-        assert await database.spent("nobody", MONTH) == 0
+        assert await spent(database) == 1
+        assert await spent(database, bob.sub) == 2
+        assert await spent(database, "nobody") == 0
 
     @pytest.mark.parametrize("period", ["day", "week", "month"])
     async def test_every_period_is_counted_so_a_budget_may_change_its_period(
         self, database: Database, period: Any
     ) -> None:
         await database.settle(await admitted(database), ending(), Decimal(1))
-        assert await database.spent(ALICE.sub, Budget(usd=Decimal(5), period=period)) == 1
+        assert await spent(database, budget=Budget(usd=Decimal(5), period=period)) == 1
 
     async def test_last_periods_money_is_not_this_ones(self, database: Database) -> None:
         await database.settle(await admitted(database), ending(), Decimal(1))
         await database.pool.execute("UPDATE spending SET begins = begins - 40")
-        assert await database.spent(ALICE.sub, MONTH) == 0
+        assert await spent(database) == 0
 
     async def test_the_smallest_price_is_not_rounded_away(self, database: Database) -> None:
         """One token at the smallest price there is costs 1e-12 USD; a million of them must be seen."""
-        cost = Price(input=Decimal("0.000001"), output=Decimal(0)).cost(1, 0)
+        cost = Price(input=Decimal("0.000001"), output=Decimal(0)).cost(Tokens(input=1))
         assert cost == Decimal("1e-12")
         for _ in range(3):
             await database.settle(await admitted(database), ending(), cost)
-        assert await database.spent(ALICE.sub, MONTH) == 3 * cost
+        assert await spent(database) == 3 * cost
         assert (await database.records(1))[0]["cost_usd"] == "0.000000000001"
 
     async def test_huge_counts_are_counted(self, database: Database) -> None:

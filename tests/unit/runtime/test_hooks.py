@@ -520,11 +520,48 @@ class TestTicket:
         self, world: World, path: str
     ) -> None:
         world.custodian.statuses["admitted"] = 422
-        world.custodian.answers["admitted"] = {"code": "user_token_missing", "message": "bring your own"}
+        refusal = {"code": "user_token_missing", "message": "bring your own", "status": 403, "retry": None}
+        world.custodian.answers["admitted"] = refusal
         answer = await world.ask(path)
         assert (answer.status_code, answer.json()["error"]["message"]) == (403, "bring your own")
         assert world.custodian.only("refused")["reason"] == "user_token_missing"
         assert world.upstream.asked == []
+
+
+class TestBudget:
+    @BOTH
+    async def test_what_the_ledger_refuses_is_said_in_dialect(self, world: World, path: str) -> None:
+        refusal = {"code": "budget_exceeded", "message": "too dear", "status": 429, "retry": False}
+        world.custodian.statuses["admitted"], world.custodian.answers["admitted"] = 422, refusal
+        answer = await world.ask(path)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (429, "too dear")
+        assert (answer.json()["error"]["type"], answer.headers["x-should-retry"]) == ("rate_limit_error", "false")
+        assert (world.custodian.only("refused")["status"], world.upstream.asked) == (429, [])
+
+    async def test_what_a_request_could_take_is_told_before_it_goes_out(self, world: World) -> None:
+        await world.ask(text="x " * 400, n=2)
+        estimate = world.custodian.only("admitted")["estimate"]
+        assert (estimate["output_tokens"], estimate["answers"]) == (5, 2)
+        assert 267 <= estimate["input_tokens"] <= 380
+
+    async def test_what_a_cache_held_is_told_apart(self, world: World) -> None:
+        usage = {
+            "input_tokens": 5,
+            "cache_read_input_tokens": 70,
+            "cache_creation_input_tokens": 20,
+            "output_tokens": 3,
+        }
+        world.upstream.content = {"type": "message", "content": [], "usage": usage}
+        await world.ask(MESSAGES)
+        told = world.custodian.only("settled")
+        assert (told["input_tokens"], told["cache_read_tokens"], told["cache_write_tokens"]) == (95, 70, 20)
+
+    async def test_openai_counts_it_inside(self, world: World) -> None:
+        usage = {"prompt_tokens": 95, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 70}}
+        world.upstream.content = {"choices": [], "usage": usage}
+        await world.ask()
+        told = world.custodian.only("settled")
+        assert (told["input_tokens"], told["cache_read_tokens"], told["cache_write_tokens"]) == (95, 70, 0)
 
 
 class TestRecords:
