@@ -25,6 +25,9 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 )
 """What a client may call on LiteLLM, each as an exact path: ``PathPrefix`` ignores segment ends in Traefik."""
 
+ROUTES_PATH = "/api/http/routers"
+"""Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
+
 HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Key", "X-Praxis-Assertion", "Traceparent")
 """Headers that the custodian decides. Traefik deletes the client's own and sets what the custodian returned."""
 
@@ -62,6 +65,7 @@ def _static() -> dict[str, Any]:
             "ping": {"address": f"127.0.0.1:{PING}"},
         },
         "ping": {"entryPoint": "ping"},
+        "api": {"dashboard": False},
         "providers": {"file": {"directory": f"{CONFIG_FOLDER}/dynamic", "watch": False}},
         "log": {"level": "INFO", "format": "json"},
         # No request header is ever logged: that is where credentials are.
@@ -139,6 +143,7 @@ def _admin_routers() -> dict[str, Any]:
     return {
         "admin-keycloak": admin(keycloak, "keycloak"),
         "admin-litellm": admin("PathPrefix(`/litellm/`)", "litellm", "strip-litellm"),
+        "admin-routes": admin(f"Method(`GET`) && Path(`{ROUTES_PATH}`)", "api@internal"),
         "admin-custodian": admin("PathPrefix(`/custodian/`)", "custodian", "strip-custodian"),
     }
 

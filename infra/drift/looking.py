@@ -19,7 +19,7 @@ from infra.cli.custodian import TOKEN
 from infra.cli.engine import NotUpError, deployment, existing
 from infra.cli.loading import Loaded
 from infra.custody import public_names
-from infra.drift import containers, databases, delivered, engine, files, gateway, realm
+from infra.drift import containers, databases, delivered, engine, files, gateway, realm, routes
 from infra.drift.compare import Veil, report
 from infra.drift.findings import Report, Seen, Unseen
 from infra.supply import host
@@ -105,6 +105,7 @@ def look_by_own_means(on: Ground) -> list[Seen]:
         lambda: gateway.look(
             on.values["litellm-master-key"], on.values[TOKEN], gateway.judge(name, on.loaded.stack, plan["litellm"])
         ),
+        lambda: routes.look(on.loaded.stack, name, plan["edge"]),
         lambda: realm.look(realm.Judge(name, on.realm), on.loaded.stack, on.store),
     ]
     client = _client()

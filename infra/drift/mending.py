@@ -56,6 +56,8 @@ class Mending:
             self._database(client)
         if any(one.resource.startswith("litellm/model/") for one in report.findings):
             failed.append("litellm")
+        if any(one.resource.startswith("route/") for one in report.findings):
+            failed.append("edge")
         made_again = dict.fromkeys((*todo.replace, *(urns[service] for service in failed if service in urns)))
         return replace(todo, replace=tuple(made_again))
 

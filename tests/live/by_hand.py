@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import docker
 import httpx
+import yaml
 from docker.models.containers import Container
 
 from tests.proof import NAME, PORTS, Proof
@@ -75,13 +77,35 @@ def connected(proof: Proof) -> None:
     docker.from_env().networks.get(f"praxis-{NAME}-models").connect(container("custodian"))
 
 
-def config_file(proof: Proof) -> None:
+def edge_routes() -> Path:
+    """The edge's file of routes, made writable."""
     mounts = container("edge").attrs["Mounts"]
     folder = Path(next(one["Source"] for one in mounts if one["Destination"] == "/etc/praxis"))
     routes = folder / "dynamic/routes.yaml"
     routes.chmod(0o644)
+    return routes
+
+
+def config_file(proof: Proof) -> None:
+    routes = edge_routes()
     routes.write_text(routes.read_text() + "# by hand\n")
-    (folder / "dynamic/more.yaml").write_text("{}\n")
+    (routes.parent / "more.yaml").write_text("{}\n")
+
+
+def live_route(proof: Proof) -> None:
+    """Traefik is started with a door of somebody's own, and the file is put back as it was."""
+    routes = edge_routes()
+    text = routes.read_text()
+    door = {"rule": "Path(`/v1/embeddings`)", "service": "litellm", "entryPoints": ["http"]}
+    changed = yaml.safe_load(text)
+    changed["http"]["routers"]["open-door"] = door
+    routes.write_text(yaml.safe_dump(changed))
+    container("edge").restart(timeout=5)
+    until = time.monotonic() + 60
+    while container("edge").attrs["State"]["Health"]["Status"] != "healthy":
+        assert time.monotonic() < until, "the edge does not start"
+        time.sleep(0.5)
+    routes.write_text(text)
 
 
 @contextmanager
@@ -168,6 +192,7 @@ KINDS: dict[str, Drift] = {
     "stranger": Drift(stranger, frozenset({f"container/drift-stranger-{NAME}/name"})),
     "network": Drift(connected, frozenset({"container/custodian/networks.models"})),
     "config": Drift(config_file, frozenset({"config/edge/dynamic/routes.yaml", "config/edge/dynamic/more.yaml"})),
+    "live route": Drift(live_route, frozenset({"route/open-door/state"})),
     "realm": Drift(
         realm,
         frozenset(
