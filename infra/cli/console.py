@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -15,8 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from config import SettingsError
+from infra.paths import home
 from infra.supply.process import SupplyError
 from runtime.store import RefusedError, StoreError, UnreachableError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk, or of somebody's part of it, that is full."""
 
 
 class Exit(IntEnum):
@@ -98,6 +103,11 @@ def reported() -> Iterator[None]:
         stop(of_the_store(error, f"the secret store: {error}"))
     except CommandError as error:
         stop(error)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        fix = "free some (./praxis cache prune) and run the same command again; what is done is not done twice"
+        stop(CommandError(f"no space is left on the disk of {error.filename or home()}", fix=fix))
 
 
 class Steps:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from tempfile import NamedTemporaryFile
@@ -139,12 +139,49 @@ def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:
     """
     begun = held.get("pending_operations") or []
     if begun:
-        with NamedTemporaryFile("w", suffix=".json") as file:
-            settled = {key: value for key, value in held.items() if key != "pending_operations"}
-            json.dump({"version": STATE_VERSION, "deployment": settled}, file)
-            file.flush()
-            _pulumi(stack, "stack", "import", "--file", file.name)
+        _replace(stack, {key: value for key, value in held.items() if key != "pending_operations"})
     return [f"{one['type']} {label(one['resource']['urn'])}" for one in begun]
+
+
+def forget(stack: automation.Stack, packages: Collection[str]) -> None:
+    """Take everything of these packages' (``keycloak``, …) out of the state: it ends with what holds it.
+
+    Raises:
+        CommandError: the state cannot be read.
+    """
+    held = deployment(stack)
+    left = without(held.get("resources") or [], packages)
+    if len(left) < len(held.get("resources") or []):
+        _replace(stack, {**held, "resources": left})
+
+
+def without(resources: Sequence[Mapping[str, Any]], packages: Collection[str]) -> list[dict[str, Any]]:
+    """The resources that are of none of ``packages``, and that point to none of theirs."""
+    gone = {str(one["urn"]) for one in resources if _package(str(one["type"])) in packages}
+    left = []
+    for one in resources:
+        if one["urn"] in gone:
+            continue
+        kept = {**one, "dependencies": [urn for urn in one.get("dependencies") or [] if urn not in gone]}
+        of_property = one.get("propertyDependencies") or {}
+        kept["propertyDependencies"] = {
+            name: [urn for urn in urns or [] if urn not in gone] for name, urns in of_property.items()
+        }
+        left.append(kept)
+    return left
+
+
+def _package(token: str) -> str:
+    """Of a type; a provider (``pulumi:providers:keycloak``) is of the package that it serves."""
+    parts = token.split(":")
+    return parts[2] if parts[:2] == ["pulumi", "providers"] else parts[0]
+
+
+def _replace(stack: automation.Stack, held: Mapping[str, Any]) -> None:
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"version": STATE_VERSION, "deployment": held}, file)
+        file.flush()
+        _pulumi(stack, "stack", "import", "--file", file.name)
 
 
 def unprotect(stack: automation.Stack) -> None:

@@ -16,7 +16,7 @@ from config import Problem, SettingsError
 from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, table
 from infra.cli.containers import mounted, remove_rest, remove_unknown, running, statuses
-from infra.cli.engine import Progress, counted, deployment, failure, select, settle, unheard, unprotect
+from infra.cli.engine import Progress, counted, deployment, failure, forget, select, settle, unheard, unprotect
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
@@ -25,6 +25,9 @@ from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
 from infra.supply.supplies import supply_for
 from runtime.store import Store
+
+INSIDE = ("keycloak", "litellm")
+"""Packages whose resources live in the databases of the stack."""
 
 
 def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
@@ -79,6 +82,8 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
     try:
         if not keep_data:
             unprotect(stack)
+            # Nothing is asked of a Keycloak or a LiteLLM that may be down: they go with all that is in them.
+            forget(stack, INSIDE)
         stack.destroy(
             on_event=progress, on_output=unheard, color="never", show_secrets=False, exclude_protected=keep_data
         )

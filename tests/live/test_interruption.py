@@ -1,4 +1,5 @@
-"""``up`` and ``down`` ended at any moment: the next run comes to the declared state, and nothing else is left.
+"""``up`` and ``down`` ended at any moment, by a signal, a full disk or a dead Docker daemon: the next run comes to the
+declared state, and nothing else is left.
 
 A stack of its own is made, killed and made again. ``PRAXIS_INTERRUPTIONS`` says at how many moments (each about two
 minutes); they are spread over the time that a whole ``up`` takes.
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +24,11 @@ import yaml
 
 from infra.cli.interrupted import RUN
 from infra.paths import REPOSITORY
+from tests import daemon
 
 NAME = "cut"
 PORTS = {"http_port": 28080, "https_port": 28443, "admin_port": 28090}
-MOMENTS = int(os.environ.get("PRAXIS_INTERRUPTIONS", "2"))
+MOMENTS = int(os.environ.get("PRAXIS_INTERRUPTIONS", "1"))
 WHOLE_S = float(os.environ.get("PRAXIS_INTERRUPTIONS_WITHIN_S", "80"))
 
 
@@ -79,15 +82,36 @@ class Cut:
 
 
 @pytest.fixture(scope="module")
-def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cut]:
-    stacks: Path = tmp_path_factory.mktemp("cut")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("cut")
     raw = yaml.safe_load((REPOSITORY / "stacks/laptop.yaml").read_text())
     raw["edge"] |= PORTS
-    (stacks / f"{NAME}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    (folder / f"{NAME}.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cut(stacks: Path) -> Iterator[Cut]:
     running = Cut({**os.environ, "PRAXIS_STACKS": str(stacks)})
     running.whole("down", NAME, "--yes")
     yield running
     running.whole("down", NAME, "--yes")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes, for ``PRAXIS_HOME``."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "praxis-test", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"mounts a small file system: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.timeout(900)
@@ -114,6 +138,61 @@ def test_an_up_interrupted_at_the_terminal_and_a_down_killed(cut: Cut) -> None:
     cut.interrupted(signal.SIGKILL, 6, "down", NAME, "--yes")
     cut.whole("up", NAME)
     cut.in_order()
+
+
+@pytest.mark.timeout(900)
+def test_a_full_disk(stacks: Path, disk: Path) -> None:
+    file = REPOSITORY / f"Pulumi.{NAME}.yaml"  # belongs to the stack of another PRAXIS_HOME
+    file.unlink(missing_ok=True)
+    cut, filler = Cut({**os.environ, "PRAXIS_STACKS": str(stacks), "PRAXIS_HOME": str(disk)}), disk / "filler"
+    try:
+        fill(filler)
+        assert "no space" in refused(cut.begin("up", NAME))
+        assert names() == set(), "nothing was begun"
+        filler.unlink()
+        running = cut.begin("up", NAME)
+        until = time.monotonic() + 120
+        while not names():
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        fill(filler)
+        assert "no space" in refused(running)
+        filler.unlink()
+        cut.whole("up", NAME)
+        cut.in_order()
+    finally:
+        filler.unlink(missing_ok=True)
+        cut.whole("down", NAME, "--yes")
+        file.unlink(missing_ok=True)
+
+
+@pytest.mark.timeout(900)
+@daemon.may_end
+def test_a_docker_daemon_that_dies(cut: Cut) -> None:
+    """The next ``up`` starts it again where that is Praxis's to do."""
+    running = cut.begin("up", NAME)
+    time.sleep(12)
+    daemon.end(signal.SIGKILL)
+    assert "Docker" in refused(running)
+    cut.whole("up", NAME)
+    cut.in_order()
+    cut.whole("down", NAME, "--yes")
+
+
+def fill(file: Path) -> None:
+    """Take all the space that is left."""
+    with suppress(OSError), file.open("wb", buffering=0) as out:
+        while True:
+            out.write(bytes(4096))
+
+
+def refused(running: subprocess.Popen[str]) -> str:
+    """What a command said that failed in words."""
+    out, said = running.communicate(timeout=300)
+    assert running.returncode in (1, 3), out + said
+    assert "error: " in said
+    assert "Traceback" not in said
+    return said
 
 
 def names() -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import time
@@ -16,7 +15,8 @@ import yaml
 
 from infra.paths import REPOSITORY
 from infra.supply.engine import pulumi_environment
-from infra.supply.host import PID_FILE, SYSTEMD, docker_error, ensure_docker
+from infra.supply.host import ensure_docker
+from tests import daemon
 from tests.load import load
 from tests.proof import NAME, Proof
 
@@ -96,21 +96,11 @@ def test_restarts_under_load_end_healthy_with_the_same_data(proof: Proof, alice:
     assert json.loads(proof.praxis("audit", "verify", NAME, "--json").stdout)["in_order"]
 
 
-@pytest.mark.skipif(
-    not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
-    reason="restarts this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
-)
+@daemon.may_end
 def test_the_stack_comes_back_with_the_docker_daemon(proof: Proof, alice: str) -> None:
     """What a reboot of the host does, but for the kernel: nobody types anything but the daemon's start."""
-    if SYSTEMD.is_dir():
-        subprocess.run(["systemctl", "restart", "docker"], check=True)
-    else:
-        os.kill(int(PID_FILE.read_text()), signal.SIGTERM)
-        until = time.monotonic() + 60
-        while not docker_error():
-            assert time.monotonic() < until, "the daemon does not end"
-            time.sleep(0.2)
-        ensure_docker(print)
+    daemon.end()
+    ensure_docker(print)
     wait_until_ready(proof, 300)
     assert proof.ask(alice, "Say hello.").status_code == 200
 

@@ -1,0 +1,31 @@
+"""This machine's Docker daemon, ended as an operator or a fault ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from infra.supply.host import PID_FILE, SYSTEMD, docker_error
+
+may_end = pytest.mark.skipif(
+    not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
+    reason="ends this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
+)
+
+
+def end(number: signal.Signals = signal.SIGTERM) -> None:
+    """End the daemon, and wait until it answers no more."""
+    if SYSTEMD.is_dir():
+        # With its socket: systemd would start it again for whoever asks.
+        subprocess.run(["systemctl", "kill", "--signal", number.name, "docker.service"], check=True)
+        subprocess.run(["systemctl", "stop", "docker.service", "docker.socket"], check=True)
+    else:
+        os.kill(int(PID_FILE.read_text()), number)
+    until = time.monotonic() + 60
+    while not docker_error():
+        assert time.monotonic() < until, "the daemon does not end"
+        time.sleep(0.2)
