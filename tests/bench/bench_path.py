@@ -38,6 +38,8 @@ ROUNDS = 3
 NUMBER = {1: 60, 16: 320}
 """At once -> requests a round."""
 BARE = "praxis-bench-litellm"
+KEY = "sk-" + "bench" * 8
+"""LiteLLM starts with no other door than its master key."""
 MODEL = "praxis-bench-model"
 SERVE = """
 import os, uvicorn
@@ -98,13 +100,14 @@ def bare(folder: Path) -> Iterator[tuple[Way, Way]]:
                     "CONFIG_FILE_PATH": "/etc/praxis/litellm.yaml",
                     "LITELLM_MODE": "PRODUCTION",
                     "LITELLM_LOG": "ERROR",
+                    "LITELLM_MASTER_KEY": KEY,
                 },
                 volumes={str(folder): {"bind": "/etc/praxis", "mode": "ro"}},
             )
         )
         yield (
             Way("model alone", f"http://127.0.0.1:{model_port}", {}, (MODEL,)),
-            Way("LiteLLM alone", f"http://127.0.0.1:{litellm_port}", {}, (MODEL, BARE)),
+            Way("LiteLLM alone", f"http://127.0.0.1:{litellm_port}", {"Authorization": f"Bearer {KEY}"}, (MODEL, BARE)),
         )
     finally:
         for container in started:
