@@ -169,6 +169,7 @@ class Stack(Model):
     """``demo`` gives people generated passwords and a sign-in without a browser, marked in every record."""
     target: Literal["docker"] = "docker"
     supply: Literal["auto", "registries", "official"] = "auto"
+    """Where engine, plugins and images come from; ``auto`` is decided at the first ``up`` and kept."""
     edge: Edge = Edge()
     egress: Egress = Egress()
     observability: Observability = Observability()

@@ -14,13 +14,14 @@ from config import load_stack
 from infra.custody import open_store
 from infra.paths import STACKS, stack_folder
 from infra.supply.built import built_images
+from infra.supply.choice import settled
 from infra.targets.docker import DockerSettings, DockerTarget
 
 
 def main() -> None:
     """Declare the current Pulumi stack."""
     name = pulumi.get_stack()
-    stack, folder = load_stack(name, STACKS), stack_folder(name)
+    stack, folder = settled(name, load_stack(name, STACKS)), stack_folder(name)
     store = open_store(name, stack)
     target = DockerTarget(
         DockerSettings(

@@ -43,6 +43,11 @@ class StackFolder:
         return self.path / "passphrase"
 
     @property
+    def choices(self) -> Path:
+        """What ``auto`` in the stack file was decided to mean for this stack."""
+        return self.path / "choices.json"
+
+    @property
     def chain_head(self) -> Path:
         """The last head of the audit chain that was verified from this machine."""
         return self.path / "chain-head"

@@ -19,7 +19,7 @@ from infra.cli.console import CommandError, Exit, Steps, say
 from infra.cli.interrupted import RUN, free_locks
 from infra.cli.loading import Loaded
 from infra.paths import REPOSITORY
-from infra.supply.engine import pulumi_environment, state_file
+from infra.supply.engine import state_file
 
 Event = Callable[[EngineEvent], None]
 
@@ -102,7 +102,7 @@ def _passphrase_of(name: str) -> Iterator[None]:
 
 def _workspace(loaded: Loaded) -> automation.LocalWorkspaceOptions:
     backend = loaded.stack.state.backend
-    environment = pulumi_environment(loaded.name, backend) | {RUN: str(os.getpid())}
+    environment = loaded.environment() | {RUN: str(os.getpid())}
     kept = state_file(loaded.name)
     if backend and kept.is_file():
         fix = f"move it there, or take state.backend out of the stack file: {MOVING}"

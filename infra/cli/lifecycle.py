@@ -14,16 +14,14 @@ from pulumi import automation
 from components.blueprint import blueprint
 from config import Problem, SettingsError
 from infra.cli import look, repair, trail
-from infra.cli.console import CommandError, Steps, emit_json, table
+from infra.cli.console import CommandError, Steps, emit_json, say, table
 from infra.cli.containers import mounted, remove_rest, remove_unknown, running, statuses
 from infra.cli.engine import Progress, counted, deployment, failure, forget, select, settle, unheard, unprotect
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
 from infra.places import where
-from infra.supply.engine import pulumi_environment
 from infra.supply.host import port_error
-from infra.supply.supplies import supply_for
 from runtime.store import Store
 
 INSIDE = ("keycloak", "litellm")
@@ -35,7 +33,8 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     steps = Steps()
     store = loaded.store()
     refuse_taken_ports(loaded)
-    supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(steps)
+    loaded = loaded.decided(steps)
+    loaded.supply().ready(steps)
     _write_authority(loaded, store)
     stack = select(loaded)
     steps(f"looking at stack '{loaded.name}'")
@@ -48,9 +47,11 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
 
 def preview(loaded: Loaded, *, as_json: bool) -> None:
     """What ``up`` would change."""
+    steps = Steps()
     loaded.store()
-    supply_for(loaded.stack.supply, environment=loaded.stack.environment).ready(Steps())
-    progress = Progress(Steps())
+    loaded = loaded.decided(steps)
+    loaded.supply().ready(steps)
+    progress = Progress(steps)
     announced = Announced(progress)
     try:
         result = select(loaded).preview(on_event=announced, on_output=unheard, color="never")
@@ -108,9 +109,9 @@ def rendered(loaded: Loaded) -> dict[str, Any]:
 def exports(loaded: Loaded) -> list[str]:
     """``export NAME=value`` lines for plain Pulumi; the stack is made if it is not there yet."""
     loaded.store()
+    loaded = loaded.decided(say)
     select(loaded)
-    environment = pulumi_environment(loaded.name, loaded.stack.state.backend)
-    return [f"export {key}={shlex.quote(value)}" for key, value in sorted(environment.items())]
+    return [f"export {key}={shlex.quote(value)}" for key, value in sorted(loaded.environment().items())]
 
 
 def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None:

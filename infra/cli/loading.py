@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config import Problem, SettingsError, Stack, load_stack
@@ -10,6 +10,10 @@ from config.yaml import Document, parse
 from infra.cli.console import of_the_store
 from infra.custody import open_store
 from infra.paths import STACKS, StackFolder, stack_folder
+from infra.supply.choice import decided, settled
+from infra.supply.engine import pulumi_environment
+from infra.supply.progress import Say
+from infra.supply.supplies import Supply, supply_for
 from runtime.store import State, Store, StoreError
 
 UNUSABLE = {None: "is not set", State.EXPIRED: "has expired", State.REVOKED: "was revoked"}
@@ -31,6 +35,18 @@ class Loaded:
     def document(self) -> Document:
         """The stack file with its lines."""
         return parse(self.file.read_text(encoding="utf-8"), self.file)
+
+    def decided(self, say: Say) -> Loaded:
+        """The same with nothing left to decide: what ``auto`` means here is found out, said and kept."""
+        return replace(self, stack=decided(self.name, self.stack, say))
+
+    def supply(self) -> Supply:
+        """Where engine, plugins and images come from. Raises :class:`SupplyError` if that is not to be had."""
+        return supply_for(self.stack.supply, environment=self.stack.environment)
+
+    def environment(self) -> dict[str, str]:
+        """The variables for plain ``pulumi``. Raises :class:`SupplyError` as :meth:`supply`."""
+        return pulumi_environment(self.name, self.stack.state.backend, engine=self.supply().engine)
 
     def store(self) -> Store:
         """The stack's secret store, complete but for what an operator must set.
@@ -65,4 +81,4 @@ def load(name: str) -> Loaded:
     Raises:
         SettingsError: anything wrong with the file.
     """
-    return Loaded(name, load_stack(name, STACKS), stack_folder(name))
+    return Loaded(name, settled(name, load_stack(name, STACKS)), stack_folder(name))

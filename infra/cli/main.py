@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, lifecycle, look, moving
+from infra.cli import audit, budget, demo, lifecycle, locking, look, moving
 from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
@@ -322,6 +322,17 @@ def audit_tail(
     """The newest records."""
     with reported():
         audit.tail(load(stack), number, as_json=as_json)
+
+
+@app.command()
+def lock(
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Ask for every image again, not only for new tags.")
+    ] = False,
+) -> None:
+    """Pin the vendors' images by digest and Pulumi's programs by hash, for `supply: official`. Runs nothing of them."""
+    with reported():
+        locking.lock(upgrade=upgrade)
 
 
 @cache_app.command("show")

@@ -1,4 +1,4 @@
-"""``python -m infra.supply``: have everything ready that the laptop's stack needs, and nothing more."""
+"""``python -m infra.supply``: build what the tests and the laptop's stack need, from package registries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def say(line: str) -> None:
 def main() -> int:
     """Exit code 1 if something could not be had."""
     try:
-        supply_for("auto", environment="demo").ready(say)
+        supply_for("registries", environment="demo").ready(say)
     except SupplyError as error:
         say(f"error: {error}")
         say(f"  fix: {error.fix}" if error.fix else "")

@@ -13,13 +13,16 @@ import docker
 from docker.errors import APIError, DockerException
 
 from infra.paths import cache
+from infra.supply import pins
 from infra.supply.artefacts import GoTool, delete_read_only
 from infra.supply.built import image_table
 from infra.supply.engine import ENGINE
-from infra.supply.images import BASE, ImageBuilder, untagged
+from infra.supply.images import ImageBuilder, untagged
 from infra.supply.process import SupplyError
+from infra.supply.programs import this_platform
 from infra.supply.python import ENVIRONMENTS, environment_folder, uv_folder
-from infra.supply.recipe import load, names
+from infra.supply.recipe import BASE, load, names
+from infra.supply.supplies import engine_folder
 
 OURS = "praxis/"
 DIRECT = ("go", "toolchain", "uv", "downloads", "scratch")
@@ -85,7 +88,14 @@ def _folders() -> Iterator[tuple[Path, bool]]:
 
 def _used_folders() -> set[Path]:
     environments = {Path(sys.prefix), uv_folder(), *map(environment_folder, ENVIRONMENTS)}
-    return environments | {tool.path().parent for tool in _tools()}
+    return environments | {tool.path().parent for tool in _tools()} | _vendors_engine()
+
+
+def _vendors_engine() -> set[Path]:
+    try:
+        return {engine_folder(pins.complete(), this_platform())}
+    except SupplyError:
+        return set()
 
 
 def _tools() -> Iterator[GoTool]:
@@ -117,8 +127,8 @@ def _used_references(client: docker.DockerClient) -> set[str]:
         used = {each.reference for each in image_table().values()}
     except SupplyError:
         return set()
-    builder = ImageBuilder(client, "source")
-    return used | builder.underneath()
+    builders = ImageBuilder(client, "source"), ImageBuilder(client, "official", pins.read().digests())
+    return used.union(*(builder.underneath() for builder in builders))
 
 
 def _is_base(image: dict[str, Any]) -> bool:

@@ -18,14 +18,14 @@ import httpx
 from docker.errors import DockerException
 
 from infra.paths import cache
-from infra.supply.engine import ENGINE, engine_present
+from infra.supply.building import all_built
 from infra.supply.host import docker_error, port_error
-from infra.supply.images import ImageBuilder
 from infra.supply.process import SupplyError
 from infra.supply.python import uv
-from infra.supply.recipe import load, names
+from infra.supply.recipe import load
 from infra.supply.registries import ca_bundle, debian_sources, maven_repository, uv_environment
-from infra.supply.supplies import container_registry_reached
+from infra.supply.registry import container_registry_reached
+from infra.supply.supplies import Supply
 
 MEMORY_MIB = 4096
 """The hard limits of the small profile add up to 3.5 GiB; the rest is for the engine and its plugins."""
@@ -48,15 +48,16 @@ class Check:
     fix: str = ""
 
 
-def run_checks(*, ports: Iterable[int] = ()) -> list[Check]:
+def run_checks(supply: Supply, *, ports: Iterable[int] = ()) -> list[Check]:
     """Every check, in an order in which they are worth mending. ``ports``: host ports that must be free.
+    ``supply``: where the parts come from.
 
     Never raises: what could not be looked at is a check that is not ok.
     """
-    built = _all_built()
+    built = _all_built(supply)
     answer = _registry_answer()
     makers: list[tuple[str, Callable[[], Check]]] = [
-        ("engine", _engine),
+        ("engine", lambda: _engine(supply)),
         ("docker", _docker),
         ("images", lambda: _images(built)),
         *((f"port {port}", lambda port=port: _port(port)) for port in ports),
@@ -79,17 +80,16 @@ def _guarded(name: str, make: Callable[[], Check]) -> Check:
         return Check(name=name, ok=False, found=f"could not look: {error}", fix="mend what it says, then look again")
 
 
-def _engine() -> Check:
-    if not engine_present():
-        return Check(
-            name="engine", ok=False, found="Pulumi's engine is not built yet", fix="./praxis up STACK builds it"
-        )
-    said = subprocess.run([ENGINE.path(), "version"], capture_output=True, text=True, check=False)
+def _engine(supply: Supply) -> Check:
+    if not supply.engine_ready():
+        found = f"Pulumi's engine is not here yet (supply: {supply.name})"
+        return Check(name="engine", ok=False, found=found, fix="./praxis up STACK gets it")
+    said = subprocess.run([supply.engine.program, "version"], capture_output=True, text=True, check=False)
     if said.returncode != 0:
         return Check(
             name="engine", ok=False, found=f"it does not start: {said.stderr.strip()}", fix="./praxis cache prune"
         )
-    return Check(name="engine", ok=True, found=f"Pulumi {said.stdout.strip()}")
+    return Check(name="engine", ok=True, found=f"Pulumi {said.stdout.strip()} (supply: {supply.name})")
 
 
 def _docker() -> Check:
@@ -108,17 +108,10 @@ def _docker() -> Check:
     )
 
 
-def _all_built() -> bool | None:
-    """Whether all images of this version are here; None if the daemon does not say. Either way of the edge will do."""
+def _all_built(supply: Supply) -> bool | None:
+    """Whether all images of this version are here; None if the daemon does not say."""
     try:
-        client = docker.from_env(timeout=int(TIMEOUT_S))
-        return all(
-            any(
-                ImageBuilder(client, how).present(name)
-                for how in (("wheel", "source") if load(name, "wheel").wheel else ("source",))
-            )
-            for name in names()
-        )
+        return all_built(supply.builder(docker.from_env(timeout=int(TIMEOUT_S))))
     except (DockerException, SupplyError, OSError):
         return None
 
@@ -126,8 +119,8 @@ def _all_built() -> bool | None:
 def _images(built: bool | None) -> Check:
     if built is None:
         return Check(name="images", ok=False, found="could not look: no daemon", fix="see docker")
-    found = f"all {len(names())} of this version" if built else "some are not built, or not of this version"
-    return Check(name="images", ok=built, found=found, fix="./praxis up STACK builds what is missing")
+    found = "all of this version" if built else "some are not built, or not of this version"
+    return Check(name="images", ok=built, found=found, fix="./praxis up STACK makes what is missing")
 
 
 def _port(port: int) -> Check:

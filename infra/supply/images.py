@@ -1,11 +1,15 @@
 """Builds the images, each named by what it is made of; what is there already is not built again.
 
-The legacy builder of the Docker daemon is enough: no BuildKit, no registry, and no network during a build.
+The legacy builder of the Docker daemon is enough: no BuildKit, and no network during a build. A container registry is
+asked by the ``official`` build alone, for vendors' images by digest.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +18,34 @@ from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image as DockerImage
 
 from infra.paths import cache
+from infra.supply import registry
 from infra.supply.built import Built
 from infra.supply.context import assembled, packed
 from infra.supply.debian import import_root, install_packages
+from infra.supply.pins import PINS
 from infra.supply.process import LAST_LINES, SupplyError
-from infra.supply.recipe import EdgeBuild, Image, load, names
-
-BASE = "base"
+from infra.supply.recipe import BASE, OFFICIAL, Build, Debian, Image, load, names
 
 
 class ImageBuilder:
-    """Builds any of the images. Safe to use from several threads, which then share what is under the images."""
+    """Builds any of the images. Safe to use from several threads, which then share what is under the images.
 
-    def __init__(self, client: docker.DockerClient, edge_build: EdgeBuild) -> None:
+    ``digests``: image name -> digest of the vendor's image, for the ``official`` build.
+    """
+
+    def __init__(self, client: docker.DockerClient, build: Build, digests: Mapping[str, str] | None = None) -> None:
         self._client = client
-        self._edge_build = edge_build
+        self._how = build
+        self._digests = digests or {}
         self._base_lock = threading.Lock()
+
+    def names(self) -> tuple[str, ...]:
+        """Every image that it builds, but the base."""
+        return names(self._how)
 
     def image(self, name: str) -> Image:
         """Recipe and folder of ``name``. Raises :class:`SupplyError`."""
-        return load(name, self._edge_build)
+        return load(name, self._how, digests=self._digests)
 
     def present(self, name: str) -> Built | None:
         """What is there of ``name`` exactly as it would be built now, if it is."""
@@ -58,8 +70,12 @@ class ImageBuilder:
             if image.recipe.root is None:
                 raise SupplyError("images/base/image.toml: has no [root]")
             root = _root_tag(tag)
-            if self._find(root) is None:
+            if self._find(root) is None and image.vendor is None:
                 import_root(self._client, image.recipe.root, root)
+            elif self._find(root) is None:
+                packages = Debian(packages=image.recipe.root.packages)
+                with self._taken(image) as slim:
+                    install_packages(self._client, slim, packages, image.recipe.root.suite, root, own_sources=True)
             return self._build(image, root, tag)
 
     def underneath_missing(self) -> bool:
@@ -70,9 +86,9 @@ class ImageBuilder:
         """References of the base, its root, and each image's Debian packages, as a build would use them now."""
         tag = self._base_tag()
         found, base = {tag, _root_tag(tag)}, self._find(tag)
-        for name in names() if base is not None else ():
+        for name in self.names() if base is not None else ():
             image = self.image(name)
-            if image.recipe.debian is not None and base is not None:
+            if image.debian is not None and base is not None:
                 found.add(_packages_tag(image, base))
         return found
 
@@ -81,22 +97,25 @@ class ImageBuilder:
 
     def _with_packages(self, image: Image, base: Built) -> str:
         """The image to build on: the base, or the base with the Debian packages that ``image`` asks for."""
-        if image.recipe.debian is None:
+        if image.debian is None:
             return base.id
         root = self.image(BASE).recipe.root
         tag = _packages_tag(image, base)
         if self._find(tag) is None:
-            install_packages(self._client, base.id, image.recipe.debian, root.suite if root else "", tag)
+            suite, own = root.suite if root else "", self._how == "official"
+            install_packages(self._client, base.id, image.debian, suite, tag, own_sources=own)
         return tag
 
     def _build(self, image: Image, parent: str, tag: str) -> Built:
-        with assembled(image) as context, packed(context, image.modes) as archive:
+        taken = self._taken(image) if image.dockerfile == OFFICIAL else nullcontext("")
+        with taken as vendor, assembled(image) as context, packed(context, image.modes) as archive:
             try:
                 said = self._client.api.build(
                     fileobj=archive,
                     custom_context=True,
                     tag=tag,
-                    buildargs={"BASE": parent},
+                    dockerfile=image.dockerfile,
+                    buildargs={"BASE": parent} | ({"VENDOR": vendor} if vendor else {}),
                     network_mode="none",
                     rm=True,
                     forcerm=True,
@@ -111,6 +130,19 @@ class ImageBuilder:
         if built is None:
             raise SupplyError(f"building image {image.name}: the builder ended without an image")
         return built
+
+    @contextmanager
+    def _taken(self, image: Image) -> Iterator[str]:
+        """The vendor's image, by digest, while something is taken out of it. One that was there before stays."""
+        if image.vendor is None or not image.vendor_digest:
+            raise SupplyError(f"image {image.name}: {PINS.name} pins no vendor's image for it", fix="./praxis lock")
+        pulled = registry.pull(self._client, image.vendor.image, image.vendor_digest)
+        try:
+            yield pulled.reference
+        finally:
+            if pulled.new and not os.environ.get("PRAXIS_KEEP_BUILD_CACHES"):
+                with suppress(APIError):  # the base stands on its layers, which stay
+                    self._client.images.remove(pulled.reference)
 
     def _find(self, tag: str) -> Built | None:
         try:

@@ -1,14 +1,20 @@
-"""How an image is made: ``images/<name>/`` with a Dockerfile and, where it takes more than that, an ``image.toml``."""
+"""How an image is made: ``images/<name>/`` with a Dockerfile and, where it takes more than that, an ``image.toml``.
+
+Under ``supply: official`` an ``official.Dockerfile`` stands in its place where there is one, and takes the program out
+of the vendor's image. What runs, as whom, and where it reads and writes is the same either way.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from config import versions
 from infra.paths import REPOSITORY
 from infra.supply.artefacts import GoTool
 from infra.supply.content import digest_of, folder_digest
@@ -17,7 +23,11 @@ from infra.supply.process import SupplyError
 FORMAT = "1"
 """Counts up when the steps themselves change in a way that changes their result."""
 IMAGES = REPOSITORY / "images"
-EdgeBuild = Literal["source", "wheel"]
+BASE = "base"
+"""The image under all others."""
+DOCKERFILE, OFFICIAL = "Dockerfile", "official.Dockerfile"
+Build = Literal["source", "wheel", "official"]
+"""From source; from source but for what a wheel has; or out of the vendors' images."""
 Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
 
 
@@ -67,6 +77,25 @@ class Maven(_Part):
     folder: str
 
 
+def _pinned(tag: str) -> str:
+    try:
+        return tag.format_map(vars(versions))
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"names no pin of config/versions.py: {error}") from None
+
+
+class Vendor(_Part):
+    """The vendor's image that the program is taken out of under ``supply: official``, by the digest in the lock.
+
+    ``image`` names a registry only where that is not the default one. ``tag`` may name pins of config/versions.py as
+    ``{NAME}``. ``debian``: whether the image's Debian packages are put under it there too.
+    """
+
+    image: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._:/-][a-z0-9]+)*$")]
+    tag: Annotated[str, AfterValidator(_pinned)]
+    debian: bool = False
+
+
 class Recipe(_Part):
     """The whole of an ``image.toml``. Every part is optional; an image without one has only its Dockerfile."""
 
@@ -75,16 +104,30 @@ class Recipe(_Part):
     go: tuple[Go, ...] = ()
     wheel: Wheel | None = None
     maven: tuple[Maven, ...] = Field(default=())
+    vendor: Vendor | None = None
 
 
 class Image:
-    """One image: its folder, its recipe and the name under which its content is built."""
+    """One image: its folder, its recipe and the name under which its content is built.
 
-    def __init__(self, name: str, recipe: Recipe, edge_build: EdgeBuild, images: Path = IMAGES) -> None:
+    ``digests``: image name -> digest of the vendor's, for the build that takes programs out of those.
+    """
+
+    def __init__(
+        self, name: str, recipe: Recipe, build: Build, images: Path = IMAGES, digests: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.folder = images / name
         self.recipe = recipe
-        self._from_wheel = recipe.wheel is not None and edge_build == "wheel"
+        self._from_wheel = recipe.wheel is not None and build == "wheel"
+        self.vendor = recipe.vendor if build == "official" else None
+        """The vendor's image, if this build is made of it."""
+        self.vendor_digest = (digests or {}).get(name, "")
+
+    @property
+    def dockerfile(self) -> str:
+        """Name of the Dockerfile of this build. The base has one for both: only what is under it differs."""
+        return OFFICIAL if self.vendor and (self.folder / OFFICIAL).is_file() else DOCKERFILE
 
     @property
     def wheel(self) -> Wheel | None:
@@ -94,7 +137,17 @@ class Image:
     @property
     def tools(self) -> tuple[tuple[Go, GoTool], ...]:
         """The programs to build from source for this build."""
-        return () if self._from_wheel else tuple((go, _tool(self.folder, go)) for go in self.recipe.go)
+        return () if self._from_wheel or self.vendor else tuple((go, _tool(self.folder, go)) for go in self.recipe.go)
+
+    @property
+    def maven(self) -> tuple[Maven, ...]:
+        """The zips to unpack for this build."""
+        return () if self.vendor else self.recipe.maven
+
+    @property
+    def debian(self) -> Debian | None:
+        """The Debian packages to put between the base and the Dockerfile."""
+        return None if self.vendor and not self.vendor.debian else self.recipe.debian
 
     @property
     def lock(self) -> Path | None:
@@ -105,7 +158,7 @@ class Image:
     @property
     def copies_runtime(self) -> bool:
         """Whether its Dockerfile copies our own package."""
-        text = (self.folder / "Dockerfile").read_text(encoding="utf-8")
+        text = (self.folder / self.dockerfile).read_text(encoding="utf-8")
         return re.search(r"^COPY\s.*\bruntime\b", text, re.MULTILINE) is not None
 
     @property
@@ -119,24 +172,26 @@ class Image:
         parts = [FORMAT, parent, folder_digest(self.folder), *(tool.key() for _, tool in self.tools)]
         if self._from_wheel:
             parts.append("wheel")
+        if self.vendor:
+            parts.append(self.vendor_digest)
         if self.copies_runtime:
             parts.append(folder_digest(REPOSITORY / "runtime"))
         return digest_of(parts)[:12]
 
     def packages_key(self, parent: str) -> str:
         """What decides the Debian packages alone: they are not installed again when only the Dockerfile changed."""
-        return digest_of([FORMAT, parent, self.recipe.debian.model_dump_json() if self.recipe.debian else ""])[:12]
+        return digest_of([FORMAT, parent, self.debian.model_dump_json() if self.debian else ""])[:12]
 
     def tag(self, parent: str) -> str:
         """``praxis/<name>:<key>``."""
         return f"praxis/{self.name}:{self.key(parent)}"
 
 
-def load(name: str, edge_build: EdgeBuild, images: Path = IMAGES) -> Image:
+def load(name: str, build: Build, images: Path = IMAGES, digests: Mapping[str, str] | None = None) -> Image:
     """The image ``name``. Raises :class:`SupplyError` that names the file and key that is wrong."""
     folder = images / name
-    if not (folder / "Dockerfile").is_file():
-        raise SupplyError(f"image {name}: there is no {folder / 'Dockerfile'}")
+    if not any((folder / each).is_file() for each in _dockerfiles(build)):
+        raise SupplyError(f"image {name}: there is no {folder / DOCKERFILE}")
     file = folder / "image.toml"
     try:
         recipe = Recipe.model_validate(tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
@@ -145,12 +200,23 @@ def load(name: str, edge_build: EdgeBuild, images: Path = IMAGES) -> Image:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise SupplyError(f"{file}: {problems}") from None
-    return Image(name, recipe, edge_build, images)
+    return Image(name, recipe, build, images, digests)
 
 
-def names(images: Path = IMAGES) -> tuple[str, ...]:
-    """Every image there is a Dockerfile for, but the base, sorted."""
-    return tuple(sorted(file.parent.name for file in images.glob("*/Dockerfile") if file.parent.name != "base"))
+def names(build: Build = "source", images: Path = IMAGES) -> tuple[str, ...]:
+    """Every image that this build can make but the base, sorted."""
+    found = {file.parent.name for each in _dockerfiles(build) for file in images.glob(f"*/{each}")}
+    return tuple(sorted(found - {BASE}))
+
+
+def vendors(images: Path = IMAGES) -> dict[str, Vendor]:
+    """Image name -> the vendor's image that it is made of under ``supply: official``."""
+    loaded = (load(name, "official", images) for name in (BASE, *names("official", images)))
+    return {image.name: image.vendor for image in loaded if image.vendor is not None}
+
+
+def _dockerfiles(build: Build) -> tuple[str, ...]:
+    return (DOCKERFILE, OFFICIAL) if build == "official" else (DOCKERFILE,)
 
 
 def _tool(folder: Path, go: Go) -> GoTool:

@@ -1,13 +1,14 @@
-"""The Pulumi engine, built from its published module, and the environment in which it runs.
+"""The Pulumi engine, built from its published module, and the environment in which any engine runs.
 
 The module's go.mod and go.sum stand beside this file. Python's language host is in no registry, so beside the engine
-stands one of ours (:mod:`infra.supply.engine.host`).
+that is built stands one of ours (:mod:`infra.supply.engine.host`); the vendor's brings its own.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from infra.paths import home, stack_folder
@@ -22,6 +23,24 @@ ENGINE = GoTool(
 )
 HOST = "pulumi-language-python"
 PASSPHRASE_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """An engine and what is its own: ``folder`` holds the program ``pulumi``; ``home`` is its ``PULUMI_HOME``."""
+
+    folder: Path
+    home: Path
+
+    @property
+    def program(self) -> Path:
+        """The executable."""
+        return self.folder / ENGINE.binary
+
+
+def built_engine() -> Engine:
+    """The engine that is built here, whose plugins are ours; it may not be there yet."""
+    return Engine(folder=ENGINE.path().parent, home=pulumi_home())
 
 
 def build_engine() -> Path:
@@ -44,25 +63,28 @@ def engine_present() -> bool:
     return ENGINE.path().is_file() and ENGINE.path().with_name(HOST).is_file()
 
 
-def pulumi_environment(stack: str, backend: str | None = None) -> dict[str, str]:
+def pulumi_environment(stack: str, backend: str | None = None, *, engine: Engine | None = None) -> dict[str, str]:
     """The variables for plain ``pulumi`` on ``stack``: which engine, which state, and where the passphrase is.
 
-    ``backend``: the URL of where the state is kept; a folder of this machine unless given.
+    ``backend``: the URL of where the state is kept; a folder of this machine unless given. ``engine``: the one that is
+    built here unless given.
 
     Makes the passphrase file (mode 0600) and the state's folder if they are not there. Needs no engine to be built.
     """
-    state = state_folder()
+    state, engine = state_folder(), engine or built_engine()
     for folder in (home(), state):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrase = stack_folder(stack).passphrase
     _ensure_passphrase(passphrase)
     return {
-        "PATH": f"{ENGINE.path().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        "PULUMI_HOME": str(pulumi_home()),
+        "PATH": f"{engine.folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PULUMI_HOME": str(engine.home),
         "PULUMI_BACKEND_URL": backend or f"file://{state}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The vendor's language host runs this Python; ours is told by the two after it.
+        "PULUMI_PYTHON_CMD": sys.executable,
         "PRAXIS_PYTHON": sys.executable,
         "PRAXIS_LANGUAGE_HOST": str(Path(__file__).with_name("host.py")),
     }
@@ -79,7 +101,7 @@ def state_file(stack: str) -> Path:
 
 
 def pulumi_home() -> Path:
-    """``PULUMI_HOME``: plugins and credentials of the engine, apart from those of any other Pulumi on this machine."""
+    """``PULUMI_HOME`` of the engine that is built here: its plugins, apart from any other Pulumi's on this machine."""
     return home() / "pulumi"
 
 

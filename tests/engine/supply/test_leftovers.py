@@ -8,9 +8,9 @@ import tarfile
 import docker
 import pytest
 
+from infra.supply.building import drop_inner_stages
 from infra.supply.host import connect
 from infra.supply.images import ImageBuilder, untagged
-from infra.supply.supplies import _drop_inner_stages
 
 
 def _break_off(client: docker.DockerClient, base: str) -> None:
@@ -39,7 +39,7 @@ def test_leftovers_of_ours_go_and_others_stay(monkeypatch: pytest.MonkeyPatch) -
     left = set(untagged(client)) - before
     assert len(left) == 1
     assert stranger not in before | left
-    _drop_inner_stages(client)
+    drop_inner_stages(client)
     assert not left & set(untagged(client))
     assert client.images.get(base.id).tags
     client.images.remove(stranger)

@@ -60,7 +60,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_apt_is_given_sources_proxy_and_bundle_as_files(host: Path) -> None:
-    files = debian._apt_files("bookworm")
+    files = debian._apt_files("bookworm", own=False)
     assert files["etc/apt/sources.list"].startswith(b"deb https://mirror.example/debian bookworm main\n")
     settings = files["etc/apt/apt.conf.d/90build"].decode()
     assert 'Acquire::https::Proxy "http://user:secret@proxy.example:3128";' in settings
@@ -82,7 +82,7 @@ def test_without_a_known_source_it_says_what_to_set(host: Path, monkeypatch: pyt
     monkeypatch.delenv("PRAXIS_DEBIAN_MIRROR")
     monkeypatch.setattr(debian, "debian_sources", lambda _: "")
     with pytest.raises(SupplyError, match="not known where Debian bookworm comes from") as caught:
-        debian._apt_files("bookworm")
+        debian._apt_files("bookworm", own=False)
     assert "PRAXIS_DEBIAN_MIRROR" in caught.value.fix
 
 
@@ -90,4 +90,16 @@ def test_a_host_without_debian_uses_what_the_base_was_made_from(host: Path, monk
     monkeypatch.setattr(debian, "debian_sources", lambda _: "")
     (host / "cache/debian").mkdir(parents=True)
     (host / "cache/debian/bookworm.list").write_text("deb http://default.example bookworm main\n")
-    assert debian._apt_files("bookworm")["etc/apt/sources.list"] == b"deb http://default.example bookworm main\n"
+    assert (
+        debian._apt_files("bookworm", own=False)["etc/apt/sources.list"]
+        == b"deb http://default.example bookworm main\n"
+    )
+
+
+def test_a_vendors_image_has_sources_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "debian_sources", lambda suite: "")
+    assert "etc/apt/sources.list" not in debian._apt_files("bookworm", own=True)
+    monkeypatch.setattr(debian, "debian_sources", lambda suite: "deb http://mirror.example bookworm main\n")
+    files = debian._apt_files("bookworm", own=True)
+    assert files["etc/apt/sources.list"] == b"deb http://mirror.example bookworm main\n"
+    assert b'Dir::Etc::SourceParts "-";' in files["etc/apt/apt.conf.d/90build"], "and a mirror takes their place"

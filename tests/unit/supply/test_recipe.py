@@ -10,7 +10,7 @@ from infra.supply import recipe
 from infra.supply.artefacts import module_version
 from infra.supply.content import folder_digest
 from infra.supply.process import SupplyError
-from infra.supply.recipe import IMAGES, load, names
+from infra.supply.recipe import IMAGES, load, names, vendors
 
 
 @pytest.mark.parametrize("name", ["base", *names()])
@@ -45,6 +45,38 @@ def test_every_lock_of_an_image_is_pinned_by_hash_and_names_no_host(name: str) -
         assert "://" not in text
 
 
+@pytest.mark.parametrize("name", vendors())
+def test_what_is_taken_from_a_vendor_is_named_without_its_registry_where_that_is_the_default(name: str) -> None:
+    vendor = vendors()[name]
+    assert not vendor.image.startswith("docker.io/")
+    assert ":" not in vendor.image
+    assert vendor.tag not in ("", "latest")
+    assert "{" not in vendor.tag
+
+
+def test_official_builds_nothing_that_a_vendor_publishes() -> None:
+    digests = dict.fromkeys(vendors(), f"sha256:{'0' * 64}")
+    for name in names("official"):
+        image = load(name, "official", digests=digests)
+        assert image.tools == ()
+        assert image.maven == ()
+    assert {name for name in names("official") if not load(name, "official").vendor} == {
+        "litellm",
+        "mlflow",
+        "model",
+        "runtime",
+    }
+
+
+def test_the_key_follows_the_vendors_digest() -> None:
+    def key(digest: str) -> str:
+        return load("redis", "official", digests={"redis": digest}).key("a")
+
+    assert len({key("sha256:1"), key("sha256:2"), load("redis", "source").key("a")}) == 3
+    runtime = load("runtime", "official", digests={"redis": "sha256:1"})
+    assert runtime.key("a") == load("runtime", "source").key("a"), "ours is made alike, over another base"
+
+
 def _image(folder: Path, toml: str) -> None:
     folder.mkdir()
     (folder / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
@@ -58,6 +90,8 @@ def _image(folder: Path, toml: str) -> None:
         ("[debain]\npackages = ['x']\n", "debain: Extra inputs are not permitted"),
         ("[[maven]]\ncoordinate = 'a:b:1:zip'\nsha256 = 'abc'\nfolder = 'x'\n", "maven.0.sha256"),
         ("[[go]]\nbinary = 'x'\npackage = 'y'\nmode = '777'\n", "go.0.mode"),
+        ("[vendor]\nimage = 'x'\ntag = '{NO_SUCH}'\n", "vendor.tag: Value error, names no pin of config/versions.py"),
+        ("[vendor]\nimage = 'https://x'\ntag = '1'\n", "vendor.image"),
         ("[debian\n", "image.toml"),
     ],
 )

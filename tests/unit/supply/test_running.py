@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.supply.building import run_all
 from infra.supply.process import SupplyError, run
 from infra.supply.progress import Progress
-from infra.supply.supplies import run_all
 
 
 def test_a_failure_shows_the_last_lines_and_where_the_rest_is(tmp_path: Path) -> None:

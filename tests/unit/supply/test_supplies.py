@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import docker
 import pytest
-from docker.errors import DockerException
 
-from infra.supply import cache, supplies
+from config import versions
+from infra.supply import building, cache, pins, programs, supplies
 from infra.supply.artefacts import drop_build_caches
 from infra.supply.built import Built, built_images, image_table, record
 from infra.supply.cache import size_of
+from infra.supply.engine import pulumi_environment
+from infra.supply.pins import PinnedProgram, Pins
 from infra.supply.process import SupplyError
-from infra.supply.supplies import Registries, container_registry_reached, supply_for
+from infra.supply.supplies import Official, Registries, supply_for
+from tests.unit.supply.released import archive, served
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +30,24 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> Pins:
+    """A lock of the programs that are played here."""
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return Pins(
+        programs={
+            one.name: PinnedProgram(
+                version=one.version,
+                sha256={of: hashlib.sha256(archive(one, of)).hexdigest() for of in programs.PLATFORMS},
+            )
+            for one in programs.PROGRAMS
+        }
+    )
+
+
 def test_only_a_demo_takes_the_edge_out_of_a_wheel() -> None:
     demo, production = supply_for("auto", environment="demo"), supply_for("registries", environment="production")
     assert isinstance(demo, Registries)
@@ -32,31 +55,54 @@ def test_only_a_demo_takes_the_edge_out_of_a_wheel() -> None:
     assert (demo.edge_build, production.edge_build) == ("wheel", "source")
 
 
-def test_official_says_what_to_set_instead() -> None:
-    with pytest.raises(SupplyError, match="official is not available") as caught:
+def test_official_without_a_lock_says_what_writes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pins, "complete", partial(pins.complete, tmp_path / "official.json"))
+    with pytest.raises(SupplyError, match=r"official\.json, which is not there") as caught:
         supply_for("official")
-    assert "supply: registries" in caught.value.fix
+    assert caught.value.fix == "write it: ./praxis lock"
 
 
-class _Unreached:
-    """A daemon with no way to a registry."""
-
-    asked = 0
-
-    def __init__(self) -> None:
-        self.images = self
-
-    def get_registry_data(self, name: str) -> None:
-        type(self).asked += 1
-        raise DockerException("no such host")
+def test_the_two_engines_share_no_plugins(locked: Pins) -> None:
+    registries, official = supply_for("registries"), Official(locked)
+    assert registries.engine.home != official.engine.home
+    assert registries.engine.folder != official.engine.folder
+    environment = pulumi_environment("one", engine=official.engine)
+    assert environment["PATH"].startswith(f"{official.engine.folder}:")
+    assert environment["PULUMI_HOME"] == str(official.engine.home)
+    assert environment["PULUMI_PYTHON_CMD"] == sys.executable
 
 
-def test_the_container_registry_is_asked_for_once(monkeypatch: pytest.MonkeyPatch, folders: Path) -> None:
-    monkeypatch.setattr(docker, "from_env", lambda timeout: _Unreached())
-    assert container_registry_reached() is False
-    assert container_registry_reached() is False
-    assert _Unreached.asked == 1
-    assert json.loads((folders / "home/network.json").read_text())["container_registry"] is False
+def test_the_vendors_programs_are_got_and_ours_is_put_beside_them(
+    locked: Pins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of ``ready`` but the images, which need a registry."""
+    monkeypatch.setattr(supplies, "ensure_docker", lambda say: None)
+    monkeypatch.setattr(supplies, "connect", lambda: None)
+    monkeypatch.setattr(supplies, "refuse_other_machines", lambda client: None)
+
+    def only_jobs(client: object, builder: object, jobs: dict[str, Callable[[], object]], say: object) -> None:
+        for job in jobs.values():
+            job()
+
+    monkeypatch.setattr(supplies, "build_missing", only_jobs)
+    official = Official(locked)
+    assert not official.engine_ready()
+    with served() as releases:
+        releases.publish()
+        monkeypatch.setenv("PRAXIS_PULUMI_MIRROR", releases.url)
+        official.ready(print)
+        official.ready(print)
+    assert official.engine_ready()
+    assert len(releases.asked) == 3
+    assert official.engine.program.is_file()
+    found = {path.parent.name: path for path in (official.engine.home / "plugins").glob("*/pulumi-resource-*")}
+    assert set(found) == {
+        f"resource-docker-v{versions.PULUMI_DOCKER}",
+        f"resource-keycloak-v{versions.PULUMI_KEYCLOAK}",
+        f"resource-litellm-v{versions.PULUMI_LITELLM}",
+    }
+    stand_in = [name for name, path in found.items() if b"infra.plugins.standins" in path.read_bytes()]
+    assert stand_in == []
 
 
 def test_the_table_keeps_what_others_wrote() -> None:
@@ -130,4 +176,4 @@ def test_a_daemon_of_another_architecture_is_refused_before_anything_is_built() 
             return {"Arch": "arm64"}
 
     with pytest.raises(SupplyError, match="this Docker daemon runs arm64"):
-        supplies._refuse_other_machines(Arm())  # type: ignore[arg-type]
+        building.refuse_other_machines(Arm())  # type: ignore[arg-type]
