@@ -13,14 +13,15 @@ from components.egress import Egress, EgressArgs, egress
 from components.gateway import Gateway, GatewayArgs, litellm, local_model
 from components.governance import Governance, GovernanceArgs
 from components.identity import Identity, IdentityArgs, server
+from components.langfuse import langfuse
 from components.observability import Observability, ObservabilityArgs, collector, mlflow, sso
 from components.realm import Secret
 from components.spec import Blueprint
 from components.target import Capability, Target, require
 from config.stack import Stack
 
-MEMORY_LIMIT_MIB = 3584
-"""What the hard limits of the small profile may add up to (3.5 GiB)."""
+MEMORY_LIMIT_MIB = {"mlflow": 3584, "langfuse": 10240}
+"""What the hard limits may add up to, by the trace store: 3.5 GiB in the small profile, 10 GiB in the full one."""
 
 NEEDED = (
     Capability.NETWORK,
@@ -38,14 +39,14 @@ def blueprint(stack: Stack, name: str) -> Blueprint:
     return Blueprint(
         stack=name,
         services=(
-            postgres(),
+            postgres(stack),
             redis(),
-            edge(stack.edge),
+            edge(stack),
             server(stack),
             *local_model(stack),
             litellm(stack, name),
-            collector(),
-            mlflow(stack),
+            collector(stack),
+            *(langfuse(stack) if stack.observability.backend == "langfuse" else (mlflow(stack),)),
             custodian(stack, name),
             sso(stack),
             *egress(stack),
@@ -89,8 +90,9 @@ class AiGateway(pulumi.ComponentResource):
             child,
         )
         # The order of registration is the order of needs: a service finds what it needs already made.
+        store = ("mlflow", "queue", "objects", "clickhouse", "langfuse", "langfuse-worker")
         observed = ObservabilityArgs(
-            target=target, services=plan.pick("collector", "mlflow"), sign_in=plan["sso"], realm=identity.realm
+            target=target, services=plan.pick("collector", *store), sign_in=plan["sso"], realm=identity.realm
         )
         Observability(f"{name}-observability", observed, child)
         Gateway(f"{name}-gateway", GatewayArgs(target=target, services=plan.pick("model", "litellm")), child)

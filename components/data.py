@@ -9,24 +9,28 @@ import pulumi
 
 from components.spec import ServiceSpec, VolumeMount, tcp_probe
 from components.target import Target
+from config.stack import Stack
 
-DATABASES = ("keycloak", "litellm", "mlflow", "custodian")
-"""One database a part; its role has the same name and its password the secret ``<name>-db-password``."""
+
+def databases(stack: Stack) -> tuple[str, ...]:
+    """One database a part; its role has the same name and its password the secret ``<name>-db-password``."""
+    return ("keycloak", "litellm", stack.observability.backend, "custodian")
 
 
 REDIS_COMMANDS = "+@all -@admin -@dangerous +info +client +acl|load"
 
 
-def postgres() -> ServiceSpec:
+def postgres(stack: Stack) -> ServiceSpec:
     """The one database server."""
+    names = databases(stack)
     return ServiceSpec(
         name="postgres",
         image="postgres",
         uid=61001,
         memory_mib=288,
         networks=("data",),
-        secrets={name: f"${{{name}}}" for name in ("postgres-password", *(f"{d}-db-password" for d in DATABASES))},
-        config_files={"databases": "".join(f"{name}\n" for name in DATABASES)},
+        secrets={name: f"${{{name}}}" for name in ("postgres-password", *(f"{each}-db-password" for each in names))},
+        config_files={"databases": "".join(f"{name}\n" for name in names)},
         volumes=(VolumeMount(volume="postgres", path="/var/lib/postgresql/data"),),
         probe=tcp_probe(5432),
         # A smart shutdown would wait for clients; give the fast one time to write its checkpoint.

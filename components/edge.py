@@ -14,6 +14,7 @@ import yaml
 from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, ServiceSpec, http_probe
 from components.target import Target
 from config.stack import Edge as EdgeSettings
+from config.stack import Stack
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
@@ -28,12 +29,16 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 ROUTES_PATH = "/api/http/routers"
 """Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
 
+STORES = {"mlflow": 5000, "langfuse": 3000}
+"""Trace store -> its port."""
+
 HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Key", "X-Praxis-Assertion", "Traceparent")
 """Headers that the custodian decides. Traefik deletes the client's own and sets what the custodian returned."""
 
 
-def edge(settings: EdgeSettings) -> ServiceSpec:
+def edge(stack: Stack) -> ServiceSpec:
     """Traefik with its routes."""
+    settings, store = stack.edge, stack.observability.backend
     return ServiceSpec(
         name="edge",
         image="traefik",
@@ -43,7 +48,7 @@ def edge(settings: EdgeSettings) -> ServiceSpec:
         secrets={"tls.crt": "${edge-tls-cert}", "tls.key": "${edge-tls-key}"},
         config_files={
             "traefik.yaml": yaml.safe_dump(_static(), sort_keys=False),
-            "dynamic/routes.yaml": yaml.safe_dump(_dynamic(settings), sort_keys=False),
+            "dynamic/routes.yaml": yaml.safe_dump(_dynamic(settings, store), sort_keys=False),
         },
         ports=(
             PublishedPort(name="http", container_port=HTTP, host_port=settings.http_port),
@@ -73,7 +78,7 @@ def _static() -> dict[str, Any]:
     }
 
 
-def _dynamic(settings: EdgeSettings) -> dict[str, Any]:
+def _dynamic(settings: EdgeSettings, store: str) -> dict[str, Any]:
     return {
         "tls": {
             "stores": {
@@ -86,7 +91,7 @@ def _dynamic(settings: EdgeSettings) -> dict[str, Any]:
             }
         },
         "http": {
-            "routers": {**_public_routers(), **_admin_routers()},
+            "routers": {**_public_routers(store), **_admin_routers()},
             "middlewares": _middlewares(settings),
             "services": {
                 name: {"loadBalancer": {"servers": [{"url": f"http://{name}:{port}"}]}}
@@ -94,7 +99,7 @@ def _dynamic(settings: EdgeSettings) -> dict[str, Any]:
                     ("custodian", 8100),
                     ("litellm", 4000),
                     ("keycloak", 8080),
-                    ("mlflow", 5000),
+                    (store, STORES[store]),
                     ("sso", 4180),
                 )
             },
@@ -112,7 +117,7 @@ def _router(rule: str, service: str, *middlewares: str, priority: int, entry: tu
     }
 
 
-def _public_routers() -> dict[str, Any]:
+def _public_routers(store: str) -> dict[str, Any]:
     def public(rule: str, service: str, *middlewares: str, priority: int) -> dict[str, Any]:
         return _router(rule, service, "clean", "rate", *middlewares, priority=priority, entry=("http", "https"))
 
@@ -126,7 +131,7 @@ def _public_routers() -> dict[str, Any]:
             "keycloak",
             priority=300,
         ),
-        "traces": public("Host(`traces.localhost`)", "mlflow", "sign-in", priority=200),
+        "traces": public("Host(`traces.localhost`)", store, "sign-in", priority=200),
         "traces-sign-in": public("Host(`traces.localhost`) && PathPrefix(`/oauth2/`)", "sso", priority=300),
         # Nothing else on the consoles' host names, so an API path there is not a way around their sign-in.
         "id-refuse": public("Host(`id.localhost`)", "custodian", "refuse", priority=200),

@@ -55,6 +55,8 @@ def server(stack: Stack) -> ServiceSpec:
         env={"PRAXIS_CONFIG": f"{SECRETS_FOLDER}/keycloak.conf"},
         probe=http_probe(9000, "/health/ready", start_period_s=240),
         tmp_mib=64,
+        # Langfuse asks the realm at the address that its tokens name, which inside leads nowhere by itself.
+        aliases=("id.localhost",) if stack.observability.backend == "langfuse" else (),
         needs=("postgres",),
     )
 

@@ -10,6 +10,7 @@ import pulumi
 import yaml
 
 from components.identity import ISSUER_INSIDE, issuer
+from components.langfuse import INGESTION_VERSION, OTLP
 from components.realm import AUDITOR, SSO_CLIENT
 from components.spec import SECRETS_FOLDER, ServiceSpec, VolumeMount, http_probe
 from components.target import Target
@@ -19,7 +20,7 @@ EXPERIMENT_ID = "1"
 """The MLflow experiment that holds the traces; the image creates it under this id."""
 
 
-def collector() -> ServiceSpec:
+def collector(stack: Stack) -> ServiceSpec:
     """Takes spans in, bounds its memory, keeps them on disk while the trace store is away."""
     return ServiceSpec(
         name="collector",
@@ -27,14 +28,32 @@ def collector() -> ServiceSpec:
         uid=61005,
         memory_mib=112,
         networks=("telemetry",),
-        config_files={"collector.yaml": yaml.safe_dump(_collector(), sort_keys=False)},
+        secrets={"langfuse-login": "${langfuse-login}"} if stack.observability.backend == "langfuse" else {},
+        config_files={"collector.yaml": yaml.safe_dump(_collector(_way_to(stack)), sort_keys=False)},
         volumes=(VolumeMount(volume="collector", path="/var/lib/collector"),),
         env={"GOMEMLIMIT": "90MiB"},
         probe=http_probe(13133, "/"),
     )
 
 
-def _collector() -> dict[str, Any]:
+def _way_to(stack: Stack) -> dict[str, Any]:
+    """Where spans go, and with which headers."""
+    if stack.observability.backend == "mlflow":
+        return {
+            "traces_endpoint": "http://mlflow:5000/v1/traces",
+            "headers": {"x-mlflow-experiment-id": EXPERIMENT_ID},
+        }
+    return {
+        "traces_endpoint": OTLP,
+        "headers": {
+            # The collector puts the file's content there, so the key is in no config.
+            "Authorization": f"Basic ${{file:{SECRETS_FOLDER}/langfuse-login}}",
+            "x-langfuse-ingestion-version": INGESTION_VERSION,
+        },
+    }
+
+
+def _collector(way: dict[str, Any]) -> dict[str, Any]:
     return {
         "extensions": {
             "health_check": {"endpoint": "0.0.0.0:13133"},
@@ -47,8 +66,7 @@ def _collector() -> dict[str, Any]:
         },
         "exporters": {
             "otlp_http": {
-                "traces_endpoint": "http://mlflow:5000/v1/traces",
-                "headers": {"x-mlflow-experiment-id": EXPERIMENT_ID},
+                **way,
                 "retry_on_failure": {"max_elapsed_time": "0s"},
                 "sending_queue": {"storage": "file_storage", "queue_size": 5000},
             }

@@ -18,6 +18,8 @@ CLI_CLIENT = "praxis-cli"
 DEMO_CLIENT = "praxis-demo-cli"
 """Exists in ``environment: demo`` alone: sign-in with a generated password, marked as demo in every record."""
 SSO_CLIENT = "praxis-consoles"
+TRACES_CLIENT = "praxis-traces"
+"""Langfuse's own, where it is the trace store."""
 AUDITOR = "praxis-auditor"
 """The realm role that may look at other people's traces."""
 
@@ -144,6 +146,21 @@ class Realm(pulumi.ComponentResource):
                 opts=self._opts,
             ),
         )
+        if self._args.stack.observability.backend == "langfuse":
+            self._scopes(
+                TRACES_CLIENT,
+                keycloak.openid.Client(
+                    f"{self._name}-client-{TRACES_CLIENT}",
+                    realm_id=self._id,
+                    client_id=TRACES_CLIENT,
+                    name="Praxis traces",
+                    access_type="CONFIDENTIAL",
+                    client_secret=self._args.secret("langfuse-client-secret"),
+                    standard_flow_enabled=True,
+                    valid_redirect_uris=[f"{console}/api/auth/callback/keycloak" for console in self._args.consoles],
+                    opts=self._opts,
+                ),
+            )
         self._scopes(
             CLI_CLIENT,
             keycloak.openid.Client(

@@ -16,10 +16,12 @@ from typing import Literal
 _SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
 SECRETS_FOLDER = "/run/secrets"
 CONFIG_FOLDER = "/etc/praxis"
+AGENT_IMAGE = "runtime"
+"""Of the secrets agent, which every target runs beside the services."""
 SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
 """How a template names a secret."""
 
-NetworkName = Literal["public", "front", "data", "models", "telemetry", "egress", "outside"]
+NetworkName = Literal["public", "front", "data", "models", "telemetry", "traces", "egress", "outside"]
 
 OPEN_NETWORKS: frozenset[NetworkName] = frozenset({"public", "outside"})
 """Networks with a way out: ``public`` holds the edge alone, ``outside`` the egress alone."""
@@ -67,6 +69,8 @@ class ServiceSpec:
     memory_mib: int
     """Hard limit, with no swap beyond it."""
     networks: tuple[NetworkName, ...]
+    aliases: tuple[str, ...] = ()
+    """Other names that it is known by on its networks."""
     probe: Probe | None = None
     command: tuple[str, ...] = ()
     """Arguments after the image's entry point; empty means the image's own."""

@@ -35,6 +35,8 @@ Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 ApiBase = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$")]
 """A URL without credentials, query or fragment."""
 StateBackend = Annotated[str, StringConstraints(pattern=r"^(s3|azblob|postgres)://[^\s/?]+[^\s]*$")]
+LANGFUSE_HTTP_PORT = 8080
+"""Keycloak's port inside, which must be that of its address outside."""
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}$")]
 
 
@@ -127,9 +129,15 @@ class Agent(Subject):
 
 
 class Observability(Model):
-    """Where traces go. ``auto`` takes Langfuse where it can run and MLflow elsewhere, and says why."""
+    """Where traces go. ``auto`` takes Langfuse where it can run and MLflow elsewhere; decided once, with the supply."""
 
     store: Literal["auto", "mlflow", "langfuse"] = "auto"
+    """``mlflow`` always runs; ``langfuse`` needs ``supply: official``, 12 GB of memory and ``edge.http_port: 8080``."""
+
+    @property
+    def backend(self) -> Literal["mlflow", "langfuse"]:
+        """The store that is used; while nobody decided what ``auto`` means, that which runs everywhere."""
+        return "langfuse" if self.store == "langfuse" else "mlflow"
 
 
 class State(Model):
@@ -213,8 +221,18 @@ class Stack(Model):
         for group, members in (("people", self.people), ("agents", self.agents)):
             for name, subject in members.items():
                 yield from self._subject((group, name), subject)
+        if self.observability.store == "langfuse":
+            yield from self._langfuse()
         for name in self.people.keys() & self.agents.keys():
             yield ("agents", name), "is also a person's name; one name is one subject"
+
+    def _langfuse(self) -> Iterator[tuple[KeyPath, str]]:
+        store: KeyPath = ("observability", "store")
+        if self.supply == "registries":
+            yield store, "langfuse is in no package registry: it needs supply: official (or auto); or set store: mlflow"
+        if self.edge.http_port != LANGFUSE_HTTP_PORT:
+            # It asks the realm at the very address that browsers are sent to, and there Keycloak's own port answers.
+            yield ("edge", "http_port"), f"must be {LANGFUSE_HTTP_PORT} with observability.store: langfuse"
 
     def _models(self, path: KeyPath, used: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
         for index, model in enumerate(used):

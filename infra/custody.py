@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.data import DATABASES
+from components.data import databases
+from components.langfuse import PUBLIC_KEY
 from config.egress import routes
 from config.stack import Stack
 from infra.paths import stack_folder
@@ -42,12 +45,30 @@ class FirstValue:
         return False
 
 
+@dataclass(frozen=True)
+class BasicLogin:
+    """``user`` and the password that is stored as ``password``, as HTTP's Basic scheme says them."""
+
+    user: str
+    password: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (self.password,)
+
+    def make(self, values: Mapping[str, str]) -> str:
+        return base64.b64encode(f"{self.user}:{values[self.password]}".encode()).decode()
+
+    def stale(self, value: str, values: Mapping[str, str]) -> bool:
+        return value != self.make(values)
+
+
 def recipes(stack: Stack) -> dict[str, Recipe]:
     """How each secret that Praxis makes itself is made, by name. Those of providers are an operator's to set."""
     made: dict[str, Recipe] = {
         AUDIT_KEY: RandomBytes(32),
         "postgres-password": Password(),
-        **{f"{database}-db-password": Password() for database in DATABASES},
+        **{f"{database}-db-password": Password() for database in databases(stack)},
         "redis-password": Password(),
         "keycloak-admin-password": Password(),
         "litellm-master-key": Password(prefix="sk-"),
@@ -73,6 +94,16 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
             "custodian-tls-cert": _certificate("custodian-tls-key", "custodian"),
             "egress-client-key": EcKey(),
             "egress-client-cert": _certificate("egress-client-key", "egress", client=True),
+        }
+    if stack.observability.backend == "langfuse":
+        made |= {
+            **{f"langfuse-{part}-password": Password() for part in ("queue", "objects", "clickhouse")},
+            "langfuse-session-secret": Password(),
+            "langfuse-client-secret": Password(),
+            "langfuse-salt": Password(),
+            "langfuse-encryption-key": Password(length=64, alphabet=string.hexdigits[:16]),
+            "langfuse-project-key": Password(prefix="sk-lf-"),
+            "langfuse-login": BasicLogin(PUBLIC_KEY, "langfuse-project-key"),
         }
     if stack.environment == "demo":
         made |= {f"person-{name}-password": Password() for name in stack.people}

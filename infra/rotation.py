@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from components.blueprint import blueprint
-from components.data import DATABASES
+from components.data import databases
 from config.stack import Stack
 from runtime.store import AUDIT_KEY, PublicKey, Recipe
 
@@ -50,19 +50,22 @@ class AfterRotation:
 
 REFUSED = {
     "litellm-salt-key": "what LiteLLM has encrypted with it in its database could never be read again",
+    "langfuse-salt": "what Langfuse has hashed with it (the keys of its projects) would match nothing any more",
+    "langfuse-encryption-key": "what Langfuse has encrypted with it in its database could never be read again",
+    "langfuse-project-key": "Langfuse makes it at its first start and never again; a new one is made in its pages",
+    "langfuse-login": "it is made from 'langfuse-project-key'",
     "chain-private-key": "the change itself is signed, so it has a command of its own: ./praxis audit new-key",
     "chain-retired-key": "it is the audit chain's key before the present one: ./praxis audit new-key",
 }
 """Secrets that ``secrets rotate`` does not touch, and why."""
 
-READ_AT_START = ("keycloak", "mlflow", "sso")
+READ_AT_START = (*("keycloak", "mlflow", "queue", "objects", "clickhouse", "langfuse", "langfuse-worker", "sso"),)
 """Services that take a new value at their start alone, in the order in which they are restarted."""
 
 PREVIOUS_NEEDED = ("keycloak-admin-password", "redis-password")
 """Secrets whose value before is needed to bring the new one into use; it is kept until that is done."""
 
-_DATABASE = {"postgres-password", *(f"{database}-db-password" for database in DATABASES)}
-_KEYCLOAK = {"keycloak-admin-password", "sso-client-secret"}
+_KEYCLOAK = {"keycloak-admin-password", "sso-client-secret", "langfuse-client-secret"}
 _AUTHORITY = {"ca-key", "ca-cert"}
 
 
@@ -108,7 +111,7 @@ def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
         steps.append(Step.CERTIFICATE)
     if secret == "redis-password":  # noqa: S105 - its name
         steps.append(Step.REDIS_USER)
-    if secret in _DATABASE:
+    if secret in {"postgres-password", *(f"{database}-db-password" for database in databases(stack))}:
         steps.append(Step.DATABASE_ROLE)
     if secret in _KEYCLOAK | subjects:
         steps.append(Step.KEYCLOAK)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from components.realm import REALM, SSO_CLIENT, agent_client
+from components.realm import REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 from runtime.store import Store
@@ -16,6 +16,8 @@ from runtime.store import Store
 ADMIN = "admin"
 ADMIN_PASSWORD = "keycloak-admin-password"  # noqa: S105 - its name
 _IDENTITY = "praxis-identity"
+_CLIENTS = {"sso-client-secret": SSO_CLIENT, "langfuse-client-secret": TRACES_CLIENT}
+"""Clients of the consoles, by their secrets."""
 
 __all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "resource", "signed_in"]
 
@@ -24,8 +26,8 @@ def resource(secret: str) -> str:
     """Name of the Pulumi resource that is given ``secret``."""
     if secret == ADMIN_PASSWORD:
         return f"{_IDENTITY}-admin"
-    if secret == "sso-client-secret":  # noqa: S105 - its name
-        return f"{_IDENTITY}-{REALM}-client-{SSO_CLIENT}"
+    if secret in _CLIENTS:
+        return f"{_IDENTITY}-{REALM}-client-{_CLIENTS[secret]}"
     return f"{_IDENTITY}-{REALM}-{secret.removesuffix('-client-secret').removesuffix('-password')}"
 
 

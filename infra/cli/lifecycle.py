@@ -33,8 +33,10 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     steps = Steps()
     store = loaded.store()
     refuse_taken_ports(loaded)
-    loaded = loaded.decided(steps)
-    loaded.supply().ready(steps)
+    open_, loaded = loaded, loaded.decided(steps)
+    if loaded != open_:  # what was decided may need secrets of its own
+        store = loaded.store()
+    loaded.supply().ready(steps, loaded.images())
     _write_authority(loaded, store)
     stack = select(loaded)
     steps(f"looking at stack '{loaded.name}'")
@@ -50,7 +52,8 @@ def preview(loaded: Loaded, *, as_json: bool) -> None:
     steps = Steps()
     loaded.store()
     loaded = loaded.decided(steps)
-    loaded.supply().ready(steps)
+    loaded.store()
+    loaded.supply().ready(steps, loaded.images())
     progress = Progress(steps)
     announced = Announced(progress)
     try:
@@ -110,6 +113,7 @@ def exports(loaded: Loaded) -> list[str]:
     """``export NAME=value`` lines for plain Pulumi; the stack is made if it is not there yet."""
     loaded.store()
     loaded = loaded.decided(say)
+    loaded.store()
     select(loaded)
     return [f"export {key}={shlex.quote(value)}" for key, value in sorted(loaded.environment().items())]
 

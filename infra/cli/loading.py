@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from components.blueprint import blueprint
+from components.spec import AGENT_IMAGE
 from config import Problem, SettingsError, Stack, load_stack
 from config.yaml import Document, parse
 from infra.cli.console import of_the_store
@@ -43,6 +45,10 @@ class Loaded:
     def supply(self) -> Supply:
         """Where engine, plugins and images come from. Raises :class:`SupplyError` if that is not to be had."""
         return supply_for(self.stack.supply, environment=self.stack.environment)
+
+    def images(self) -> frozenset[str]:
+        """Names of the images that its services run, and that of the agent which hands them their secrets."""
+        return frozenset({spec.image for spec in blueprint(self.stack, self.name).services} | {AGENT_IMAGE})
 
     def environment(self) -> dict[str, str]:
         """The variables for plain ``pulumi``. Raises :class:`SupplyError` as :meth:`supply`."""

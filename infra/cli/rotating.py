@@ -37,6 +37,8 @@ LITELLM_PROVIDER = "praxis-governance-admin"
 MEANWHILE = {
     "keycloak": "no sign-in and no new token meanwhile; requests went on",
     "mlflow": "spans were queued meanwhile; requests went on",
+    **dict.fromkeys(("queue", "objects", "clickhouse"), "spans waited meanwhile; requests went on"),
+    **dict.fromkeys(("langfuse", "langfuse-worker"), "spans were queued meanwhile; requests went on"),
     "sso": "no sign-in to the consoles meanwhile; requests went on",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from components.identity import public_url
+from components.langfuse import PROJECT
 from components.observability import EXPERIMENT_ID
 from config.stack import Stack
 from infra.cli import edge
@@ -91,6 +92,8 @@ def _answered(stack: Stack, subject: str, body: dict[str, Any], token: str) -> t
 
 def trace_url(stack: Stack, trace: str) -> str:
     """Where the trace store shows this trace."""
+    if stack.observability.backend == "langfuse":
+        return public_url(stack, "traces") + f"/project/{PROJECT}/traces/{trace}"
     page = f"/#/experiments/{EXPERIMENT_ID}/traces?selectedEvaluationId=tr-{trace}"
     return public_url(stack, "traces") + page
 

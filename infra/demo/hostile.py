@@ -23,6 +23,7 @@ FILE_BYTES, MEMORY_BYTES, TIMEOUT_S = 1 << 20, 96 << 20, 1.0
 SKIPPED = ("proc", "sys", "usr", "lib", "lib64", "bin", "sbin", "boot", "dev")
 SERVICES = [
     *("edge", "custodian", "litellm", "keycloak", "mlflow", "sso", "collector", "postgres", "redis", "model"),
+    *("langfuse", "langfuse-worker", "clickhouse", "objects", "queue"),
     *("egress", "secrets", "host.docker.internal"),
 ]
 PORTS = (

@@ -13,7 +13,7 @@ from docker.errors import DockerException
 from pulumi import automation
 
 from components.blueprint import blueprint
-from components.data import DATABASES
+from components.data import databases as declared_databases
 from components.spec import Blueprint
 from infra.cli.custodian import TOKEN
 from infra.cli.engine import NotUpError, deployment, existing
@@ -139,8 +139,9 @@ def _client() -> docker.DockerClient | None:
 
 def look_at_databases(client: docker.DockerClient, on: Ground) -> Seen:
     """PostgreSQL's roles and databases."""
-    passwords = {name: on.values[f"{name}-db-password"] for name in DATABASES}
-    return databases.look(client, databases.Judge(on.loaded.name, DATABASES, on.veil, passwords))
+    names = declared_databases(on.loaded.stack)
+    passwords = {name: on.values[f"{name}-db-password"] for name in names}
+    return databases.look(client, databases.Judge(on.loaded.name, names, on.veil, passwords))
 
 
 def _delivered(client: docker.DockerClient, on: Ground) -> Seen:

@@ -28,7 +28,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 SERVICES: Mapping[str, KeyPath] = {
     "edge": ("edge",),
     "egress": ("egress",),
-    "mlflow": ("observability",),
+    **dict.fromkeys(("mlflow", "langfuse", "langfuse-worker", "clickhouse", "objects", "queue"), ("observability",)),
     "litellm": ("models",),
     "model": ("models",),
 }

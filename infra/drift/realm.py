@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import httpx
 
-from components.realm import AUDITOR, CLI_CLIENT, DEMO_CLIENT, REALM, SSO_CLIENT, agent_client
+from components.realm import AUDITOR, CLI_CLIENT, DEMO_CLIENT, REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError
 from infra.cli.keycloak import signed_in
@@ -85,7 +85,11 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
 
 
 def _in_file(stack: Stack) -> set[str]:
-    clients = [SSO_CLIENT, CLI_CLIENT, *([DEMO_CLIENT] if stack.environment == "demo" else [])]
+    clients = [
+        *(SSO_CLIENT, CLI_CLIENT),
+        *([DEMO_CLIENT] if stack.environment == "demo" else []),
+        *([TRACES_CLIENT] if stack.observability.backend == "langfuse" else []),
+    ]
     return {
         *(f"client/{name}" for name in (*clients, *map(agent_client, stack.agents))),
         *(f"role/{name}" for name in (*stack.roles, AUDITOR)),

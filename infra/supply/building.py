@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -26,10 +26,18 @@ LAST = ("collector", "traefik", "sso")
 
 
 def build_missing(
-    client: docker.DockerClient, builder: ImageBuilder, jobs: Mapping[str, Callable[[], object]], say: Say
+    client: docker.DockerClient,
+    builder: ImageBuilder,
+    jobs: Mapping[str, Callable[[], object]],
+    say: Say,
+    images: Collection[str] | None = None,
 ) -> None:
-    """Build every image that is not here, and do ``jobs`` (what -> how) before them. Raises :class:`SupplyError`."""
-    found = {name: builder.present(name) for name in builder.names()}
+    """Build every image (of ``images``, if given) that is not here, and do ``jobs`` (what -> how) before them.
+
+    Raises:
+        SupplyError: one of it cannot be done.
+    """
+    found = {name: builder.present(name) for name in builder.names() if images is None or name in images}
     record({name: built for name, built in found.items() if built is not None})
     missing = sorted((name for name, built in found.items() if built is None), key=lambda name: (name in LAST, name))
     todo = dict(jobs)
@@ -44,9 +52,9 @@ def build_missing(
     drop_inner_stages(client)
 
 
-def all_built(builder: ImageBuilder) -> bool:
-    """Whether every image of this version is here."""
-    return all(builder.present(name) for name in builder.names())
+def all_built(builder: ImageBuilder, images: Collection[str]) -> bool:
+    """Whether every one of these images is here, as this version makes it."""
+    return all(builder.present(name) for name in images)
 
 
 def drop_inner_stages(client: docker.DockerClient) -> None:

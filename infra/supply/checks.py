@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -48,13 +48,13 @@ class Check:
     fix: str = ""
 
 
-def run_checks(supply: Supply, *, ports: Iterable[int] = ()) -> list[Check]:
+def run_checks(supply: Supply, images: Collection[str], *, ports: Iterable[int] = ()) -> list[Check]:
     """Every check, in an order in which they are worth mending. ``ports``: host ports that must be free.
-    ``supply``: where the parts come from.
+    ``supply``: where the parts come from; ``images``: those that are needed.
 
     Never raises: what could not be looked at is a check that is not ok.
     """
-    built = _all_built(supply)
+    built = _all_built(supply, images)
     answer = _registry_answer()
     makers: list[tuple[str, Callable[[], Check]]] = [
         ("engine", lambda: _engine(supply)),
@@ -108,10 +108,10 @@ def _docker() -> Check:
     )
 
 
-def _all_built(supply: Supply) -> bool | None:
+def _all_built(supply: Supply, images: Collection[str]) -> bool | None:
     """Whether all images of this version are here; None if the daemon does not say."""
     try:
-        return all_built(supply.builder(docker.from_env(timeout=int(TIMEOUT_S))))
+        return all_built(supply.builder(docker.from_env(timeout=int(TIMEOUT_S))), images)
     except (DockerException, SupplyError, OSError):
         return None
 

@@ -8,7 +8,7 @@ plugin for LiteLLM) is made the same way in both.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -35,8 +35,9 @@ class Supply(Protocol):
     name: str
     engine: Engine
 
-    def ready(self, say: Say) -> None:
-        """Have everything on this machine; quick when it is. ``say`` takes lines of progress.
+    def ready(self, say: Say, images: Collection[str] | None = None) -> None:
+        """Have everything on this machine; quick when it is. ``say`` takes lines of progress; ``images`` are those
+        that are needed, all unless given.
 
         Raises :class:`SupplyError`. What was finished before an error is not done again.
         """
@@ -57,7 +58,7 @@ class Registries:
         self.edge_build = edge_build
         self.engine = built_engine()
 
-    def ready(self, say: Say) -> None:
+    def ready(self, say: Say, images: Collection[str] | None = None) -> None:
         """See :meth:`Supply.ready`."""
         ensure_docker(say)
         with alone(say):
@@ -66,7 +67,7 @@ class Registries:
             builder = self.builder(client)
             if builder.underneath_missing():
                 ensure_programs({"mmdebstrap": "mmdebstrap debian-archive-keyring"}, say)
-            build_missing(client, builder, {} if engine_present() else {"Pulumi engine": build_engine}, say)
+            build_missing(client, builder, {} if engine_present() else {"Pulumi engine": build_engine}, say, images)
         install(self.engine.home, Path(sys.executable))
 
     def builder(self, client: docker.DockerClient) -> ImageBuilder:
@@ -92,13 +93,13 @@ class Official:
         self._platform = programs.this_platform()
         self.engine = Engine(folder=engine_folder(locked, self._platform), home=home() / "pulumi-official")
 
-    def ready(self, say: Say) -> None:
+    def ready(self, say: Say, images: Collection[str] | None = None) -> None:
         """See :meth:`Supply.ready`."""
         ensure_docker(say)
         with alone(say):
             client = connect()
             refuse_other_machines(client)
-            build_missing(client, self.builder(client), self._downloads(), say)
+            build_missing(client, self.builder(client), self._downloads(), say, images)
         install(self.engine.home, Path(sys.executable), stand_ins=False)
 
     def builder(self, client: docker.DockerClient) -> ImageBuilder:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.spec import CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
+from components.spec import AGENT_IMAGE, CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
 from components.target import Capability, early
 
 NO_RESOLVER = "127.0.0.1"
@@ -104,7 +104,7 @@ class DockerTarget:
         agent = self._container(
             ServiceSpec(
                 name=AGENT,
-                image="runtime",
+                image=AGENT_IMAGE,
                 uid=AGENT_UID,
                 memory_mib=AGENT_MEMORY_MIB,
                 networks=(),
@@ -184,7 +184,7 @@ class DockerTarget:
             dns=None if OPEN_NETWORKS & set(spec.networks) else [NO_RESOLVER],
             sysctls=dict(spec.sysctls) or None,
             networks_advanced=[
-                docker.ContainerNetworksAdvancedArgs(name=self._networks[name].name, aliases=[spec.name])
+                docker.ContainerNetworksAdvancedArgs(name=self._networks[name].name, aliases=[spec.name, *spec.aliases])
                 for name in spec.networks
             ],
             ports=[

@@ -24,6 +24,7 @@ from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
+from tests.stacks import full
 
 TOKENS = {
     composition.AiGateway: "praxis:index:AiGateway",
@@ -103,6 +104,14 @@ class TestComposition:
         assert {spec.name for spec in blueprint(stack, "laptop").services if spec.secrets} == set(
             built.target.receivers
         )
+
+    def test_the_full_profile_is_made_in_the_order_of_needs(self) -> None:
+        built = build(full())
+        assert set(built.target.services) == {spec.name for spec in blueprint(full(), "laptop").services}
+        (client,) = [
+            one for one in built.inputs("keycloak:openid/client:Client").values() if one["clientId"] == "praxis-traces"
+        ]
+        assert client["validRedirectUris"] == ["http://traces.localhost:8080/api/auth/callback/keycloak"]
 
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
         used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("praxis:")}

@@ -1,4 +1,4 @@
-"""The laptop stack, rendered, against the copy in this folder. ``PRAXIS_UPDATE_GOLDEN=1`` writes it anew."""
+"""Rendered stacks against the copies in this folder. ``PRAXIS_UPDATE_GOLDEN=1`` writes them anew."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
+from config import Stack, load_stack
 from infra.cli.lifecycle import rendered
-from infra.cli.loading import load
+from infra.cli.loading import Loaded
+from infra.paths import STACKS, stack_folder
+from tests.stacks import full
 
-GOLDEN = Path(__file__).parent / "laptop.json"
+STORED = Path(__file__).parent
 
 
-def test_the_laptop_stack_renders_as_recorded() -> None:
-    text = json.dumps(rendered(load("laptop")), indent=1, sort_keys=True) + "\n"
+@pytest.mark.parametrize(("name", "stack"), [("laptop", load_stack("laptop", STACKS)), ("full", full())])
+def test_a_stack_renders_as_recorded(name: str, stack: Stack) -> None:
+    golden = STORED / f"{name}.json"
+    text = json.dumps(rendered(Loaded(name, stack, stack_folder(name))), indent=1, sort_keys=True) + "\n"
     if os.environ.get("PRAXIS_UPDATE_GOLDEN"):
-        GOLDEN.write_text(text)
-    assert json.loads(text) == json.loads(GOLDEN.read_text()), "see the diff; PRAXIS_UPDATE_GOLDEN=1 accepts it"
+        golden.write_text(text)
+    assert json.loads(text) == json.loads(golden.read_text()), "see the diff; PRAXIS_UPDATE_GOLDEN=1 accepts it"

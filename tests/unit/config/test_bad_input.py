@@ -60,6 +60,26 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, at: str, key: st
     assert says in found[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        ({"supply: auto": "supply: registries"}, "observability.store", "needs supply: official"),
+        ({"http_port: 8080": "http_port: 9080"}, "edge.http_port", "must be 8080 with observability.store: langfuse"),
+    ],
+)
+def test_langfuse_where_it_cannot_run_is_named(tmp_path: Path, change: dict[str, str], key: str, says: str) -> None:
+    text = LAPTOP.replace("store: mlflow", "store: langfuse")
+    for old, new in change.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_stack("broken", tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.line) == (key, line_of(key.rpartition(".")[2] + ": "))
+    assert says in problem.message
+
+
 def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     (problem,) = broken(tmp_path, "target: docker", "target: [docker")
     assert "not valid YAML" in problem

@@ -10,7 +10,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from config import Stack, load_stack
+from config import SettingsError, Stack, load_stack
 from infra.paths import STACKS
 from infra.supply import pins, programs, registry
 from infra.supply.choice import against_official, decided, settled
@@ -29,13 +29,23 @@ def everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which nothing is against ``official``."""
     monkeypatch.setattr(pins, "complete", Pins)
     monkeypatch.setattr(programs, "this_platform", lambda: "linux-amd64")
-    monkeypatch.setattr(docker, "from_env", lambda: SimpleNamespace(version=lambda: {"Arch": "amd64"}))
+    monkeypatch.setattr(docker, "from_env", daemon)
     monkeypatch.setattr(registry, "container_registry_reached", lambda: True)
+
+
+def daemon(architecture: str = "amd64", memory: int = 16 * 10**9) -> SimpleNamespace:
+    return SimpleNamespace(version=lambda: {"Arch": architecture}, info=lambda: {"MemTotal": memory})
 
 
 @pytest.fixture
 def stack() -> Stack:
+    """``supply: auto``, with MLflow."""
     return load_stack("laptop", STACKS)
+
+
+def asking(stack: Stack, supply: str, store: str) -> Stack:
+    seen = stack.observability.model_copy(update={"store": store})
+    return stack.model_copy(update={"supply": supply, "observability": seen})
 
 
 @pytest.mark.usefixtures("everything")
@@ -55,7 +65,7 @@ class TestAgainstOfficial:
         assert "this is c" in against_official()
 
     def test_a_daemon_of_another_kind(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(docker, "from_env", lambda: SimpleNamespace(version=lambda: {"Arch": "arm64"}))
+        monkeypatch.setattr(docker, "from_env", lambda: daemon("arm64"))
         assert "the Docker daemon runs arm64" in against_official()
 
     def test_no_daemon(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,3 +107,54 @@ def test_what_the_file_says_is_not_decided(stack: Stack, home: Path) -> None:
 def test_the_file_wins_over_what_was_decided(stack: Stack) -> None:
     decided("laptop", stack, lambda _: None)
     assert settled("laptop", stack.model_copy(update={"supply": "registries"})).supply == "registries"
+
+
+@pytest.mark.usefixtures("everything")
+class TestTraceStore:
+    def test_auto_takes_langfuse_where_it_can_run(self, stack: Stack) -> None:
+        said: list[str] = []
+        found = decided("one", asking(stack, "auto", "auto"), said.append)
+        assert (found.supply, found.observability.store) == ("official", "langfuse")
+        assert said[1] == "observability.store: langfuse (there is room for it)"
+        assert decided("one", asking(stack, "auto", "auto"), said.append) == found
+        assert len(said) == 2, "said once"
+
+    def test_auto_says_why_it_takes_mlflow(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(docker, "from_env", lambda: daemon(memory=8 * 10**9))
+        said: list[str] = []
+        assert decided("one", asking(stack, "official", "auto"), said.append).observability.store == "mlflow"
+        assert said == ["observability.store: mlflow (langfuse needs 12 GB of memory, and there are 8.0)"]
+
+    def test_auto_with_registries(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "container_registry_reached", lambda: False)
+        said: list[str] = []
+        assert decided("one", asking(stack, "auto", "auto"), said.append).observability.store == "mlflow"
+        assert "langfuse needs supply: official, and this is registries" in said[1]
+
+    def test_another_port_than_the_realms_own(self, stack: Stack) -> None:
+        moved = stack.model_copy(update={"edge": stack.edge.model_copy(update={"http_port": 9080})})
+        said: list[str] = []
+        assert decided("one", asking(moved, "auto", "auto"), said.append).observability.store == "mlflow"
+        assert "edge.http_port: 8080" in said[1]
+
+    @pytest.mark.parametrize("supply", ["auto", "official"])
+    def test_what_is_asked_for_and_cannot_run_is_refused(
+        self, stack: Stack, supply: str, monkeypatch: pytest.MonkeyPatch, home: Path
+    ) -> None:
+        monkeypatch.setattr(docker, "from_env", lambda: daemon(memory=8 * 10**9))
+        with pytest.raises(SettingsError, match="langfuse needs 12 GB") as caught:
+            decided("one", asking(stack, supply, "langfuse"), lambda _: None)
+        (problem,) = caught.value.problems
+        assert problem.key == "observability.store"
+        assert problem.message.endswith("set store: mlflow")
+        assert not (home / "stacks").exists()
+
+    def test_the_reason_of_the_supply_is_said_with_it(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "container_registry_reached", lambda: False)
+        with pytest.raises(SettingsError, match="the container registry is not reached"):
+            decided("one", asking(stack, "auto", "langfuse"), lambda _: None)
+
+    def test_what_is_declared_and_can_run_is_taken(self, stack: Stack, home: Path) -> None:
+        told = asking(stack, "official", "langfuse")
+        assert decided("one", told, lambda _: pytest.fail("nothing to say")) == told
+        assert not (home / "stacks").exists()

@@ -1,13 +1,16 @@
-"""The two programs that every image has, run as they are."""
+"""The programs that images start by, run as they are."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +69,51 @@ def test_probe_of_a_closed_port() -> None:
 def test_probe_used_wrongly() -> None:
     assert probe() == 2
     assert probe(1, "/a", "b") == 2
+
+
+WEED = """#!/bin/bash
+# Plays SeaweedFS: knows two of the options, keeps its buckets in a file, and its shell always ends with 0.
+folder=${0%/*}
+case "$*" in
+"server -h") echo "  -master.telemetry  -s3.iam"; exit 2 ;;
+*shell*)
+    read -r command
+    case $command in
+    s3.bucket.list) sed 's/^/  /; s/$/ size:0/' "$folder/buckets" ;;
+    *) if [[ -e $folder/ready ]]; then echo "${command##* }" >>"$folder/buckets"; else touch "$folder/ready"; fi ;;
+    esac ;;
+*)
+    echo "$*" >"$folder/options"
+    trap 'echo stopped; exit 0' TERM
+    while :; do sleep 0.1; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def played_weed(tmp_path: Path) -> Path:
+    (tmp_path / "weed").write_text(WEED)
+    (tmp_path / "weed").chmod(0o755)
+    (tmp_path / "buckets").write_text("another\n")
+    return tmp_path
+
+
+def test_the_object_store_makes_its_bucket_and_ends_when_told(played_weed: Path) -> None:
+    marker = Path("/tmp/.bucket")
+    marker.unlink(missing_ok=True)
+    environment = {"PATH": f"{played_weed}:{os.environ['PATH']}", "BUCKET": "langfuse"}
+    with subprocess.Popen([IMAGES / "objects/start"], env=environment, stdout=subprocess.PIPE, text=True) as running:
+        until = time.monotonic() + 20
+        while not marker.exists():
+            assert running.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        running.send_signal(signal.SIGTERM)
+        assert running.stdout is not None
+        assert running.stdout.read() == "stopped\n"
+    marker.unlink()
+    assert running.returncode == 0
+    assert (played_weed / "buckets").read_text() == "another\nlangfuse\n"
+    options = (played_weed / "options").read_text().split()
+    assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0", "-master.telemetry=false", "-s3.iam=false"} <= set(options)
+    assert not [option for option in options if "iceberg" in option], "an option that this version does not know"

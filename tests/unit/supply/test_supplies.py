@@ -80,7 +80,7 @@ def test_the_vendors_programs_are_got_and_ours_is_put_beside_them(
     monkeypatch.setattr(supplies, "connect", lambda: None)
     monkeypatch.setattr(supplies, "refuse_other_machines", lambda client: None)
 
-    def only_jobs(client: object, builder: object, jobs: dict[str, Callable[[], object]], say: object) -> None:
+    def only_jobs(client: object, builder: object, jobs: dict[str, Callable[[], object]], *_: object) -> None:
         for job in jobs.values():
             job()
 

@@ -1,0 +1,1 @@
+../langfuse/probe.mjs
