@@ -21,10 +21,15 @@ def files_of(folder: Path) -> list[Path]:
     )
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 (hex) over the paths, contents and executable bits below ``folder``."""
+def folder_digest(folder: Path, *, without: frozenset[str] = frozenset()) -> str:
+    """SHA-256 (hex) over the paths, contents and executable bits below ``folder``.
+
+    ``without``: names of files right in it that do not count.
+    """
     digest = hashlib.sha256()
     for path in files_of(folder):
+        if path.parent == folder and path.name in without:
+            continue
         executable = "x" if path.stat().st_mode & 0o100 else "-"
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(folder).as_posix()}\0{executable}\0{content}\n".encode())

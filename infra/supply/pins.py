@@ -1,7 +1,7 @@
 """The lock of ``supply: official``: the digest of each vendor's image, the SHA-256 of each of the vendor's programs.
 
 ``./praxis lock`` writes it (:mod:`infra.supply.locking`). It names tags and versions beside the hashes, so that a pin
-that is no longer wanted shows; where an image comes from stands in its image.toml, not here.
+that is no longer wanted shows; where an image comes from stands in its official.toml, not here.
 """
 
 from __future__ import annotations

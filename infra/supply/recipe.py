@@ -1,7 +1,8 @@
 """How an image is made: ``images/<name>/`` with a Dockerfile and, where it takes more than that, an ``image.toml``.
 
 Under ``supply: official`` an ``official.Dockerfile`` stands in its place where there is one, and takes the program out
-of the vendor's image. What runs, as whom, and where it reads and writes is the same either way.
+of the vendor's image that ``official.toml`` names. What runs, as whom, and where it reads and writes is the same
+either way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -25,7 +26,7 @@ FORMAT = "1"
 IMAGES = REPOSITORY / "images"
 BASE = "base"
 """The image under all others."""
-DOCKERFILE, OFFICIAL = "Dockerfile", "official.Dockerfile"
+DOCKERFILE, OFFICIAL, VENDOR = "Dockerfile", "official.Dockerfile", "official.toml"
 Build = Literal["source", "wheel", "official"]
 """From source; from source but for what a wheel has; or out of the vendors' images."""
 Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
@@ -33,6 +34,9 @@ Mode = Annotated[str, StringConstraints(pattern=r"^0[0-7]{3}$")]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Read = TypeVar("_Read", bound=_Part)
 
 
 class Root(_Part):
@@ -85,7 +89,7 @@ def _pinned(tag: str) -> str:
 
 
 class Vendor(_Part):
-    """The vendor's image that the program is taken out of under ``supply: official``, by the digest in the lock.
+    """An ``official.toml``: the vendor's image that the program is taken out of, by the digest in the lock.
 
     ``image`` names a registry only where that is not the default one. ``tag`` may name pins of config/versions.py as
     ``{NAME}``. ``debian``: whether the image's Debian packages are put under it there too.
@@ -104,25 +108,22 @@ class Recipe(_Part):
     go: tuple[Go, ...] = ()
     wheel: Wheel | None = None
     maven: tuple[Maven, ...] = Field(default=())
-    vendor: Vendor | None = None
 
 
 class Image:
     """One image: its folder, its recipe and the name under which its content is built.
 
-    ``digests``: image name -> digest of the vendor's, for the build that takes programs out of those.
+    ``digest`` is that of the vendor's image, for the build that takes the program out of it.
     """
 
-    def __init__(
-        self, name: str, recipe: Recipe, build: Build, images: Path = IMAGES, digests: Mapping[str, str] | None = None
-    ) -> None:
-        self.name = name
-        self.folder = images / name
+    def __init__(self, folder: Path, recipe: Recipe, *, from_wheel: bool, vendor: Vendor | None, digest: str) -> None:
+        self.name = folder.name
+        self.folder = folder
         self.recipe = recipe
-        self._from_wheel = recipe.wheel is not None and build == "wheel"
-        self.vendor = recipe.vendor if build == "official" else None
+        self._from_wheel = from_wheel
+        self.vendor = vendor
         """The vendor's image, if this build is made of it."""
-        self.vendor_digest = (digests or {}).get(name, "")
+        self.vendor_digest = digest
 
     @property
     def dockerfile(self) -> str:
@@ -169,7 +170,8 @@ class Image:
 
     def key(self, parent: str) -> str:
         """What decides the content: the folder, what is built into it, our package if it copies it, and the parent."""
-        parts = [FORMAT, parent, folder_digest(self.folder), *(tool.key() for _, tool in self.tools)]
+        content = folder_digest(self.folder, without=frozenset() if self.vendor else frozenset({OFFICIAL, VENDOR}))
+        parts = [FORMAT, parent, content, *(tool.key() for _, tool in self.tools)]
         if self._from_wheel:
             parts.append("wheel")
         if self.vendor:
@@ -192,15 +194,23 @@ def load(name: str, build: Build, images: Path = IMAGES, digests: Mapping[str, s
     folder = images / name
     if not any((folder / each).is_file() for each in _dockerfiles(build)):
         raise SupplyError(f"image {name}: there is no {folder / DOCKERFILE}")
-    file = folder / "image.toml"
+    recipe = _read(folder / "image.toml", Recipe) or Recipe()
+    vendor = _read(folder / VENDOR, Vendor) if build == "official" else None
+    from_wheel = recipe.wheel is not None and build == "wheel"
+    return Image(folder, recipe, from_wheel=from_wheel, vendor=vendor, digest=(digests or {}).get(name, ""))
+
+
+def _read(file: Path, kind: type[_Read]) -> _Read | None:
+    """What the file says; ``None`` without one."""
+    if not file.is_file():
+        return None
     try:
-        recipe = Recipe.model_validate(tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+        return kind.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise SupplyError(f"{file}: {error}") from None
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise SupplyError(f"{file}: {problems}") from None
-    return Image(name, recipe, build, images, digests)
 
 
 def names(build: Build = "source", images: Path = IMAGES) -> tuple[str, ...]:

@@ -72,7 +72,9 @@ def digest_of(client: docker.DockerClient, image: str, tag: str) -> str:
     try:
         return str(client.images.get_registry_data(name).id)
     except NotFound:
-        raise SupplyError(f"{name}: the registry has no such image", fix="correct [vendor] in its image.toml") from None
+        raise SupplyError(
+            f"{name}: the registry has no such image", fix="correct its official.toml in images/"
+        ) from None
     except (DockerException, OSError) as error:
         raise SupplyError(f"{name}: the registry does not say its digest: {_said(error)}", fix=FIX) from None
 

@@ -33,7 +33,7 @@ from infra.supply.process import SupplyError
 from infra.supply.recipe import vendors
 from infra.supply.registry import located
 from infra.supply.root import ensure_programs
-from infra.supply.supplies import Official, supply_for
+from infra.supply.supplies import Official
 from tests.engine.supply.test_images import PASSWORDS, REDIS, Yard, postgres, probe, query, text, wait_until_ready
 from tests.unit.supply.released import served
 
@@ -110,8 +110,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ours() -> dict[str, str]:
     """Our own images, which the stand-ins for the vendors' are made of."""
-    supply_for("registries", environment="demo").ready(print)
-    return built_images()
+    builder = ImageBuilder(connect(), "wheel")
+    return {name: builder.build(name).id for name in (*PATHS, *WHOLE)}
 
 
 @pytest.fixture(scope="module")

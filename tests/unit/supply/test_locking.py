@@ -118,7 +118,7 @@ def test_another_tag_and_what_is_no_longer_wanted(releases: Releases, file: Path
 
 
 @pytest.mark.parametrize(("registry", "said", "fix"), [
-    (Absent(), "no such image", "image.toml"),
+    (Absent(), "no such image", "official.toml"),
     (Unreached(), "dial tcp: lookup failed", "PRAXIS_REGISTRY_MIRROR"),
 ])  # fmt: skip
 def test_a_registry_that_cannot_serve_leaves_the_lock_as_it_was(

@@ -90,8 +90,6 @@ def _image(folder: Path, toml: str) -> None:
         ("[debain]\npackages = ['x']\n", "debain: Extra inputs are not permitted"),
         ("[[maven]]\ncoordinate = 'a:b:1:zip'\nsha256 = 'abc'\nfolder = 'x'\n", "maven.0.sha256"),
         ("[[go]]\nbinary = 'x'\npackage = 'y'\nmode = '777'\n", "go.0.mode"),
-        ("[vendor]\nimage = 'x'\ntag = '{NO_SUCH}'\n", "vendor.tag: Value error, names no pin of config/versions.py"),
-        ("[vendor]\nimage = 'https://x'\ntag = '1'\n", "vendor.image"),
         ("[debian\n", "image.toml"),
     ],
 )
@@ -100,6 +98,32 @@ def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, toml: str, said: str)
     with pytest.raises(SupplyError, match=r"image\.toml") as caught:
         load("x", "source", tmp_path)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("image = 'x'\ntag = '{NO_SUCH}'\n", "tag: Value error, names no pin of config/versions.py"),
+        ("image = 'https://x'\ntag = '1'\n", "image: "),
+        ("image = 'x'\n", "tag: Field required"),
+    ],
+)
+def test_a_wrong_vendor_says_what_is_wrong(tmp_path: Path, toml: str, said: str) -> None:
+    _image(tmp_path / "x", "")
+    (tmp_path / "x" / "official.toml").write_text(toml)
+    load("x", "source", tmp_path)
+    with pytest.raises(SupplyError, match=r"official\.toml") as caught:
+        load("x", "official", tmp_path)
+    assert said in str(caught.value)
+
+
+def test_what_the_official_build_alone_reads_makes_no_other_image_anew(tmp_path: Path) -> None:
+    _image(tmp_path / "x", "")
+    before = load("x", "source", tmp_path).key("a")
+    (tmp_path / "x" / "official.toml").write_text("image = 'x'\ntag = '1'\n")
+    (tmp_path / "x" / "official.Dockerfile").write_text("FROM scratch\n")
+    assert load("x", "source", tmp_path).key("a") == before
+    assert load("x", "official", tmp_path).key("a") != before
 
 
 def test_an_image_that_is_not_there(tmp_path: Path) -> None:
@@ -119,7 +143,9 @@ def test_our_package_counts_only_where_it_is_copied(monkeypatch: pytest.MonkeyPa
     runtime, redis = load("runtime", "source"), load("redis", "source")
     before = runtime.key("a"), redis.key("a")
     real = folder_digest
-    monkeypatch.setattr(recipe, "folder_digest", lambda folder: "other" if folder.name == "runtime" else real(folder))
+    monkeypatch.setattr(
+        recipe, "folder_digest", lambda folder, **which: "other" if folder.name == "runtime" else real(folder, **which)
+    )
     # The image's own folder is called runtime too, so redis is the one that must not move.
     assert runtime.key("a") != before[0]
     assert redis.key("a") == before[1]
