@@ -22,7 +22,9 @@ import httpx
 import pytest
 from docker.errors import ImageNotFound
 
+from config import versions
 from infra.supply import pins
+from infra.supply.building import drop_inner_stages
 from infra.supply.built import built_images
 from infra.supply.choice import against_official
 from infra.supply.host import connect
@@ -134,7 +136,7 @@ def built(client: docker.DockerClient, dockerfile: str, tag: str) -> None:
 def _published(client: docker.DockerClient, ours: Mapping[str, str]) -> Iterator[str]:
     """Push what stands for each vendor's image to the mirror; the names under which this machine has them."""
     base = ImageBuilder(client, "source").base()
-    roots = {"base": client.images.get(f"praxis/root:{base.reference.rpartition(':')[2]}").id}
+    root = client.images.get(f"praxis/root:{base.reference.rpartition(':')[2]}")
     for name, vendor in vendors().items():
         tag = f"{located(vendor.image)}:{vendor.tag}"
         if name in PATHS:
@@ -142,8 +144,8 @@ def _published(client: docker.DockerClient, ours: Mapping[str, str]) -> Iterator
                   + SETTINGS, tag)  # fmt: skip
         elif name in WHOLE:
             built(client, f"FROM {ours[name]}\nUSER 0\n{WHOLE[name]}", tag)
-        else:
-            client.images.get(str(roots[name])).tag(tag)
+        else:  # Debian's; and for what nothing of ours stands, something to be locked
+            root.tag(tag)
         for message in client.images.push(tag, stream=True, decode=True):
             assert "error" not in message, message
         yield tag
@@ -178,6 +180,7 @@ def official(mirror: Mirror) -> Iterator[dict[str, str]]:
     builder = ImageBuilder(client, "official", mirror.pins.digests())
     made = {name: builder.build(name) for name in (*PATHS, *WHOLE)}
     yield {name: each.id for name, each in made.items()}
+    drop_inner_stages(client)
     for reference in (*(each.reference for each in made.values()), *builder.underneath()):
         try:
             client.images.remove(reference, force=True)
@@ -205,8 +208,9 @@ def test_what_was_pulled_is_gone_when_it_was_used(official: dict[str, str], mirr
 def test_both_ways_end_in_images_that_run_alike(ours: dict[str, str], official: dict[str, str], name: str) -> None:
     client = connect()
     first, second = (client.images.get(images[name]).attrs["Config"] for images in (ours, official))
-    for key in ("Entrypoint", "Cmd", "User", "WorkingDir", "StopSignal", "Volumes", "ExposedPorts"):
+    for key in ("Entrypoint", "Cmd", "WorkingDir", "StopSignal", "Volumes", "ExposedPorts"):
         assert (second.get(key) or None) == (first.get(key) or None), key
+    assert {second["User"], first["User"]} <= {"", "0"}, "a service says itself as whom it runs"
     # What only Python reads is of the base, which PostgreSQL's and Redis' own file systems have none of.
     ignored = {key for key in _env(first) if key.startswith("PYTHON")} if name in WHOLE else set()
     assert {**DEFAULT, **_env(second)} == {
@@ -220,9 +224,9 @@ def _env(config: Mapping[str, list[str]]) -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "command", "said"), [
     ("traefik", ["traefik", "version"], "Version:"),
-    ("sso", ["oauth2-proxy", "--version"], "oauth2-proxy v"),
+    ("sso", ["oauth2-proxy", "--version"], f"oauth2-proxy {versions.OAUTH2_PROXY}"),
     ("collector", ["collector", "--version"], "version"),
-    ("keycloak", ["/opt/keycloak/bin/kc.sh", "--version"], "Keycloak 26"),
+    ("keycloak", ["/opt/keycloak/bin/kc.sh", "--version"], f"Keycloak {versions.KEYCLOAK}"),
 ])  # fmt: skip
 def test_the_vendors_program_runs_as_the_service_runs_it(
     official: dict[str, str], name: str, command: list[str], said: str
