@@ -184,7 +184,9 @@ class TestAsIfItWereNotThere:
 
 
 def started(folder: Path, *options: str) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(line(folder, *options), stdout=subprocess.PIPE, cwd=REPOSITORY)
+    # What runs in the background of a shell ignores SIGINT, and so would all that it starts.
+    command = ["env", "--default-signal", *line(folder, *options)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY)
     assert process.stdout
     assert process.stdout.readline() == b"up\n"
     return process
