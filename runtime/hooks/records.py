@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
-import httpx
+import aiohttp
 
 from runtime.dialect import Refusal
 from runtime.with_secrets import Delivered
 
 TIMEOUT_S = 5.0
+DNS_TTL_S = 2
+"""The custodian may have another address after a restart."""
 AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses before an ending that was not taken is told again: what was spent must not be lost with one restart."""
+FINAL = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT})
+"""Answers that stay the same however often it is told."""
+
+Post = Callable[[str, bytes, str], Awaitable[tuple[int, bytes]]]
+"""Sends a body to a path, with a bearer token; returns status and body of the answer. Raises ``OSError`` when there is
+none, ``TimeoutError`` when there is none in time."""
 
 
 class NotRecordedError(Exception):
@@ -31,16 +42,33 @@ class NotAdmittedError(Exception):
         self.refusal = refusal
 
 
+class Connections:
+    """A :data:`Post` over connections that stay open. Every request is told of twice, so the client has to be a quick
+    one: aiohttp, which LiteLLM brings along."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, path: str, body: bytes, token: str) -> tuple[int, bytes]:
+        """See :data:`Post`."""
+        if self._session is None:  # made here: it belongs to the loop that runs now
+            connector = aiohttp.TCPConnector(ttl_dns_cache=DNS_TTL_S)
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            async with self._session.post(self._url + path, data=body, headers=headers) as answer:
+                return answer.status, await answer.read()
+        except aiohttp.ClientError as error:
+            raise ConnectionError(type(error).__name__) from None
+
+
 class Records:
     """A client of the custodian's record API."""
 
-    def __init__(self, url: str, token: Delivered, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            transport=transport,
-        )
+    def __init__(self, post: Post, token: Delivered) -> None:
+        self._send = post
         self._token = token
         self._late: set[asyncio.Task[None]] = set()
 
@@ -51,8 +79,7 @@ class Records:
             NotRecordedError: it was not written.
             NotAdmittedError: it was not written because this request may not go out.
         """
-        answer = await self._post("admitted", body)
-        ticket = answer.json().get("ticket")
+        ticket = (await self._post("admitted", body)).get("ticket")
         return ticket if isinstance(ticket, str) else None
 
     async def tell(self, what: str, body: dict[str, Any]) -> None:
@@ -63,20 +90,21 @@ class Records:
         """
         await self._post(what, body)
 
-    async def _post(self, what: str, body: dict[str, Any]) -> httpx.Response:
+    async def _post(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        content = json.dumps(body).encode()
         try:
             for token in self._token.accepted():  # the custodian may be given a new one a moment later
-                headers = {"Authorization": f"Bearer {token}"}
-                answer = await self._http.post(f"/records/{what}", json=body, headers=headers)
-                if answer.status_code != httpx.codes.UNAUTHORIZED:
+                status, answer = await self._send(f"/records/{what}", content, token)
+                if status != HTTPStatus.UNAUTHORIZED:
                     break
-        except httpx.HTTPError as error:
+        except OSError as error:  # TimeoutError is one
             raise NotRecordedError(type(error).__name__, final=False) from None
-        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
-            raise NotAdmittedError(Refusal(**answer.json()))
-        if answer.is_error:
-            raise NotRecordedError(f"HTTP {answer.status_code}", final=answer.status_code in (400, 403, 409))
-        return answer
+        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise NotAdmittedError(Refusal(**json.loads(answer)))
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise NotRecordedError(f"HTTP {status}", final=status in FINAL)
+        told: dict[str, Any] = json.loads(answer)
+        return told
 
     async def settle(self, body: dict[str, Any]) -> None:
         """Write how a request ended: now if possible, else as soon as the custodian is back."""

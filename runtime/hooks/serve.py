@@ -66,7 +66,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     from runtime.contract import Policies
     from runtime.guards import Guard
     from runtime.hooks.middleware import Gate
-    from runtime.hooks.records import Records
+    from runtime.hooks.records import Connections, Records
     from runtime.hooks.telemetry import Telemetry
 
     return Gate(
@@ -78,7 +78,8 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
         salt=read_secret("litellm-salt-key").encode(),
         guard=Guard(),
         records=Records(
-            os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100"), Delivered("custodian-record-token")
+            Connections(os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100")),
+            Delivered("custodian-record-token"),
         ),
         telemetry=Telemetry(os.environ.get("PRAXIS_OTLP_ENDPOINT", "http://collector:4318/v1/traces")),
         max_bytes=int(os.environ.get("PRAXIS_MAX_REQUEST_MIB", "32")) * 2**20,
