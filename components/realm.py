@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_keycloak as keycloak
@@ -131,61 +132,44 @@ class Realm(pulumi.ComponentResource):
         )
 
     def _own_clients(self) -> None:
-        self._scopes(
+        """Those by which people sign in; agents have each their own."""
+        secret, stack = self._args.secret, self._args.stack
+        browser = {"access_type": "CONFIDENTIAL", "standard_flow_enabled": True}
+        self._own_client(
             SSO_CLIENT,
-            keycloak.openid.Client(
-                f"{self._name}-client-{SSO_CLIENT}",
-                realm_id=self._id,
-                client_id=SSO_CLIENT,
-                name="Praxis consoles",
-                access_type="CONFIDENTIAL",
-                client_secret=self._args.secret("sso-client-secret"),
-                standard_flow_enabled=True,
-                valid_redirect_uris=[f"{console}/oauth2/callback" for console in self._args.consoles],
-                pkce_code_challenge_method="S256",
-                opts=self._opts,
-            ),
+            "Praxis consoles",
+            **browser,
+            client_secret=secret("sso-client-secret"),
+            valid_redirect_uris=[f"{console}/oauth2/callback" for console in self._args.consoles],
+            pkce_code_challenge_method="S256",
         )
-        if self._args.stack.observability.backend == "langfuse":
-            self._scopes(
+        if stack.observability.backend == "langfuse":
+            self._own_client(
                 TRACES_CLIENT,
-                keycloak.openid.Client(
-                    f"{self._name}-client-{TRACES_CLIENT}",
-                    realm_id=self._id,
-                    client_id=TRACES_CLIENT,
-                    name="Praxis traces",
-                    access_type="CONFIDENTIAL",
-                    client_secret=self._args.secret("langfuse-client-secret"),
-                    standard_flow_enabled=True,
-                    valid_redirect_uris=[f"{console}/api/auth/callback/keycloak" for console in self._args.consoles],
-                    opts=self._opts,
-                ),
+                "Praxis traces",
+                **browser,
+                client_secret=secret("langfuse-client-secret"),
+                valid_redirect_uris=[f"{console}/api/auth/callback/keycloak" for console in self._args.consoles],
             )
-        self._scopes(
-            CLI_CLIENT,
-            keycloak.openid.Client(
-                f"{self._name}-client-{CLI_CLIENT}",
-                realm_id=self._id,
-                client_id=CLI_CLIENT,
-                name="Praxis command line",
-                access_type="PUBLIC",
-                oauth2_device_authorization_grant_enabled=True,
-                opts=self._opts,
-            ),
+        self._own_client(
+            CLI_CLIENT, "Praxis command line", access_type="PUBLIC", oauth2_device_authorization_grant_enabled=True
         )
-        if self._args.stack.environment == "demo":
-            self._scopes(
-                DEMO_CLIENT,
-                keycloak.openid.Client(
-                    f"{self._name}-client-{DEMO_CLIENT}",
-                    realm_id=self._id,
-                    client_id=DEMO_CLIENT,
-                    name="Praxis demonstration",
-                    access_type="PUBLIC",
-                    direct_access_grants_enabled=True,
-                    opts=self._opts,
-                ),
+        if stack.environment == "demo":
+            self._own_client(
+                DEMO_CLIENT, "Praxis demonstration", access_type="PUBLIC", direct_access_grants_enabled=True
             )
+
+    def _own_client(self, client_id: str, title: str, **settings: Any) -> None:
+        """``settings``: of ``keycloak.openid.Client``."""
+        client = keycloak.openid.Client(
+            f"{self._name}-client-{client_id}",
+            realm_id=self._id,
+            client_id=client_id,
+            name=title,
+            opts=self._opts,
+            **settings,
+        )
+        self._scopes(client_id, client)
 
     def _scopes(self, name: str, client: keycloak.openid.Client, *more: str) -> None:
         keycloak.openid.ClientDefaultScopes(
