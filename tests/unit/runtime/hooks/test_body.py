@@ -1,0 +1,186 @@
+"""What a request may say, what the guard makes of it, and what goes with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.guards import Guard
+from tests.unit.runtime.hooks.gate_world import (
+    AWS,
+    BOTH,
+    CARD,
+    CHAT,
+    MESSAGES,
+    World,
+)
+
+
+class TestBody:
+    @BOTH
+    @pytest.mark.parametrize("model", ["large", "small,small", ["small"], None, "SMALL", "small ", 7, "x" * 5000])
+    async def test_a_model_outside_the_role(self, world: World, path: str, model: Any) -> None:
+        answer = await world.ask(path, model=model)
+        assert answer.status_code == 403
+        assert world.upstream.asked == []
+        assert world.custodian.only("refused")["reason"] == "model_not_allowed"
+
+    async def test_content_in_the_models_or_the_sessions_place_is_not_kept(self, world: World) -> None:
+        for model in ("my card is 4111111111111111", "4111111111111111", AWS):
+            await world.ask(model=model)
+        await world.ask(headers={**world.headers(), "x-session-id": "4111111111111111"})
+        await world.ask(headers={**world.headers(), "x-session-id": "a secret sentence"})
+        everything = json.dumps(world.custodian.told) + "".join(str(span) for span in world.spans().spans)
+        for value in ("4111", AWS, "secret sentence"):
+            assert value not in everything
+
+    @BOTH
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "api_base",
+            "api_key",
+            "base_url",
+            "fallbacks",
+            "context_window_fallbacks",
+            "mock_response",
+            "litellm_params",
+            "guardrails",
+            "model_list",
+            "custom_llm_provider",
+            "extra_headers",
+            "input_cost_per_token",
+            "no-log",
+            "tags",
+        ],
+    )
+    async def test_what_only_the_gateway_may_say(self, world: World, path: str, name: str) -> None:
+        answer = await world.ask(path, **{name: "x"})
+        assert answer.status_code == 400
+        assert name in answer.text
+        assert world.upstream.asked == []
+
+    async def test_what_both_apis_really_have_is_let_through(self, world: World) -> None:
+        openai_ = ["temperature", "top_p", "n", "stop", "tools", "tool_choice", "response_format", "seed", "logit_bias"]
+        openai_ += [
+            "user",
+            "metadata",
+            "store",
+            "reasoning_effort",
+            "parallel_tool_calls",
+            "stream_options",
+            "modalities",
+        ]
+        openai_ += [
+            "prediction",
+            "service_tier",
+            "safety_identifier",
+            "prompt_cache_key",
+            "verbosity",
+            "web_search_options",
+        ]
+        anthropic_ = ["system", "stop_sequences", "thinking", "top_k", "container", "context_management", "mcp_servers"]
+        for path, names in ((CHAT, openai_), (MESSAGES, anthropic_)):
+            answer = await world.ask(path, **{name: {} for name in names})
+            assert answer.status_code == 200, answer.text
+
+    @BOTH
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": "small", "x": "\\ud800"}', b"[" * 100_000],
+        ids=["empty", "half", "list", "null", "text", "bytes", "surrogate", "deep"],
+    )
+    async def test_no_json_object(self, world: World, path: str, content: bytes) -> None:
+        answer = await world.http.post(path, content=content, headers=world.headers())
+        assert answer.status_code == 400
+        assert world.upstream.asked == []
+
+    @BOTH
+    async def test_too_large(self, world: World, path: str) -> None:
+        answer = await world.ask(path, "x" * 2**20)
+        assert answer.status_code == 413
+        if path == MESSAGES:
+            assert answer.json()["error"]["type"] == "request_too_large"
+        assert world.upstream.asked == []
+
+    async def test_a_client_that_goes_away_while_sending(self, world: World) -> None:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(name.encode(), value.encode()) for name, value in world.headers().items()]
+        await world.gate({"type": "http", "method": "POST", "path": CHAT, "headers": headers}, receive, send)
+        assert sent[0]["status"] == 400
+        assert world.upstream.asked == []
+
+
+class TestGuard:
+    @BOTH
+    async def test_a_credential_is_blocked_and_recorded_by_category(self, world: World, path: str) -> None:
+        answer = await world.ask(path, f"my key is {AWS}")
+        assert answer.status_code == 400
+        assert "credential" in answer.text
+        assert AWS not in answer.text
+        assert world.upstream.asked == []
+        record = world.custodian.only("refused")
+        assert record["guards"] == {"verdict": "blocked", "findings": {"credential": 1}}
+        assert AWS not in json.dumps(world.custodian.told)
+        attributes = world.spans().attributes("guard input")
+        assert attributes["praxis.guard.verdict"] == "blocked"
+        assert AWS not in str(world.collector.spans)
+        assert not [span for span in world.collector.spans if span.name.startswith("model ")]
+
+    @BOTH
+    async def test_a_card_is_masked_on_its_way_and_in_the_trace(self, world: World, path: str) -> None:
+        answer = await world.ask(path, f"my card is {CARD}, what next?")
+        assert answer.status_code == 200
+        ((_, _, body),) = world.upstream.asked
+        text = body["messages"][0]["content"]
+        assert text.startswith("my card is [card:")
+        assert text.endswith("], what next?")
+        assert world.custodian.only("settled")["guards"] == {"verdict": "masked", "findings": {"card": 1}}
+        root = world.spans().attributes("anthropic" if path == MESSAGES else "openai")
+        assert "what next?" in root["input.value"]
+        assert CARD not in str(world.collector.spans)
+
+    async def test_a_guard_that_breaks_refuses(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(*_: Any) -> Any:
+            raise RuntimeError(CARD)
+
+        monkeypatch.setattr(Guard, "apply", broken)
+        for path in (CHAT, MESSAGES):
+            answer = await world.ask(path)
+            assert answer.status_code == 503
+            assert CARD not in answer.text
+        assert world.upstream.asked == []
+
+
+class TestTicket:
+    async def test_the_custodians_ticket_goes_on_and_the_callers_does_not(self, world: World) -> None:
+        world.custodian.answers["admitted"] = {"ticket": "t-1"}
+        await world.ask(headers={**world.headers(), "x-praxis-ticket": "forged"})
+        ((_, headers, _),) = world.upstream.asked
+        assert headers["x-praxis-ticket"] == "t-1"
+
+    async def test_without_one_none_goes_on(self, world: World) -> None:
+        await world.ask(headers={**world.headers(), "x-praxis-ticket": "forged"})
+        ((_, headers, _),) = world.upstream.asked
+        assert "x-praxis-ticket" not in headers
+
+    @BOTH
+    async def test_a_request_without_a_credential_to_go_with_is_refused_in_dialect(
+        self, world: World, path: str
+    ) -> None:
+        world.custodian.statuses["admitted"] = 422
+        refusal = {"code": "user_token_missing", "message": "bring your own", "status": 403, "retry": None}
+        world.custodian.answers["admitted"] = refusal
+        answer = await world.ask(path)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (403, "bring your own")
+        assert world.custodian.only("refused")["reason"] == "user_token_missing"
+        assert world.upstream.asked == []
