@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from tests.bench.report import Figure
 
-ROW, BAR, NAMES, VALUES = 26, 14, 330, 110
+ROW, BAR, NAMES, VALUES = 26, 14, 330, 150
 """Heights of a row and of its bar, and widths of the columns of names and of values, in pixels."""
 PER_GOAL = 300
 """Pixels from nothing to the goal."""
@@ -60,7 +60,7 @@ def _row(figure: Figure, y: int) -> list[str]:
     return [
         f'<text x="0" y="{y + 12}">{escape(figure.name)}</text>',
         f'<rect class="{kind}" x="{NAMES}" y="{y}" width="{PER_GOAL * part:.0f}" height="{BAR}" rx="2"/>',
-        f'<text class="value" x="{end}" y="{y + 12}">{value} of {figure.goal:g} {escape(figure.unit)}</text>',
+        f'<text class="value" x="{end + 8}" y="{y + 12}">{value} of {figure.goal:,.4g} {escape(figure.unit)}</text>',
     ]
 
 
