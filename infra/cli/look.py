@@ -93,7 +93,7 @@ def doctor(loaded: Loaded, *, as_json: bool) -> None:
     settings = loaded.stack.edge
     running = bool(_quietly_running(loaded.name))
     ports = [] if running else [settings.http_port, settings.https_port, settings.admin_port]
-    checks = run_checks(loaded.supply(), loaded.images(), ports=ports)
+    checks = run_checks(loaded.supply, loaded.images(), ports=ports, official=loaded.stack.supply == "official")
     if as_json:
         emit_json([asdict(check) for check in checks])
     else:

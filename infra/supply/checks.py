@@ -48,9 +48,11 @@ class Check:
     fix: str = ""
 
 
-def run_checks(supply: Supply, images: Collection[str], *, ports: Iterable[int] = ()) -> list[Check]:
+def run_checks(
+    supply: Callable[[], Supply], images: Collection[str], *, ports: Iterable[int] = (), official: bool = False
+) -> list[Check]:
     """Every check, in an order in which they are worth mending. ``ports``: host ports that must be free.
-    ``supply``: where the parts come from; ``images``: those that are needed.
+    ``official``: whether the stack file asks for that supply; ``supply`` tells where the parts come from, or raises :class:`SupplyError`; ``images``: those that are needed.
 
     Never raises: what could not be looked at is a check that is not ok.
     """
@@ -67,7 +69,7 @@ def run_checks(supply: Supply, images: Collection[str], *, ports: Iterable[int] 
         ("python registry", lambda: _python_registry(built)),
         ("maven registry", lambda: _maven_registry(answer, built)),
         ("debian archive", lambda: _debian_archive(built)),
-        ("container registry", _container_registry),
+        ("container registry", lambda: _container_registry(needed=official)),
         ("name resolution", _names),
     ]
     return [_guarded(name, make) for name, make in makers]
@@ -80,7 +82,11 @@ def _guarded(name: str, make: Callable[[], Check]) -> Check:
         return Check(name=name, ok=False, found=f"could not look: {error}", fix="mend what it says, then look again")
 
 
-def _engine(supply: Supply) -> Check:
+def _engine(chosen: Callable[[], Supply]) -> Check:
+    try:
+        supply = chosen()
+    except SupplyError as error:
+        return Check(name="engine", ok=False, found=str(error), fix=error.fix)
     if not supply.engine_ready():
         found = f"Pulumi's engine is not here yet (supply: {supply.name})"
         return Check(name="engine", ok=False, found=found, fix="./praxis up STACK gets it")
@@ -108,17 +114,17 @@ def _docker() -> Check:
     )
 
 
-def _all_built(supply: Supply, images: Collection[str]) -> bool | None:
+def _all_built(supply: Callable[[], Supply], images: Collection[str]) -> bool | None:
     """Whether all images of this version are here; None if the daemon does not say."""
     try:
-        return all_built(supply.builder(docker.from_env(timeout=int(TIMEOUT_S))), images)
+        return all_built(supply().builder(docker.from_env(timeout=int(TIMEOUT_S))), images)
     except (DockerException, SupplyError, OSError):
         return None
 
 
 def _images(built: bool | None) -> Check:
     if built is None:
-        return Check(name="images", ok=False, found="could not look: no daemon", fix="see docker")
+        return Check(name="images", ok=False, found="could not look", fix="see engine and docker")
     found = "all of this version" if built else "some are not built, or not of this version"
     return Check(name="images", ok=built, found=found, fix="./praxis up STACK makes what is missing")
 
@@ -217,13 +223,14 @@ def _debian_archive(built: bool | None) -> Check:
     )
 
 
-def _container_registry() -> Check:
-    reached = container_registry_reached()
-    return Check(
-        name="container registry",
-        ok=True,
-        found="reached" if reached else "not reached: everything is built from package registries",
-    )
+def _container_registry(*, needed: bool) -> Check:
+    name = "container registry"
+    if container_registry_reached():
+        return Check(name=name, ok=True, found="reached")
+    if needed:
+        fix = "set PRAXIS_REGISTRY_MIRROR to a mirror that is, or supply: registries in the stack file"
+        return Check(name=name, ok=False, found="not reached, and supply: official needs it", fix=fix)
+    return Check(name=name, ok=True, found="not reached: everything is built from package registries")
 
 
 def _names() -> Check:

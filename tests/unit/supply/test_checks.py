@@ -11,7 +11,8 @@ import pytest
 
 from infra.supply import checks
 from infra.supply.checks import Check, run_checks
-from infra.supply.supplies import supply_for
+from infra.supply.process import SupplyError
+from infra.supply.supplies import Supply, supply_for
 
 
 def _by_name(found: list[Check]) -> dict[str, Check]:
@@ -25,16 +26,34 @@ def test_a_taken_port_is_found_and_a_free_one_is_not() -> None:
         free.bind(("127.0.0.1", 0))
         used, open_port = taken.getsockname()[1], free.getsockname()[1]
         free.close()
-        found = _by_name(run_checks(supply_for("registries"), ["redis"], ports=[used, open_port]))
+        found = _by_name(run_checks(lambda: supply_for("registries"), ["redis"], ports=[used, open_port]))
     assert not found[f"port {used}"].ok
     assert str(used) in found[f"port {used}"].fix
     assert found[f"port {open_port}"].ok
 
 
 def test_every_fault_has_a_fix_and_names_are_unique() -> None:
-    found = run_checks(supply_for("registries"), ["redis"], ports=[1])
+    found = run_checks(lambda: supply_for("registries"), ["redis"], ports=[1])
     assert len(_by_name(found)) == len(found) == 12
     assert all(check.fix for check in found if not check.ok)
+
+
+def test_a_supply_that_is_not_to_be_had_is_one_fault_among_the_checks() -> None:
+    def official() -> Supply:
+        raise SupplyError("nothing is locked", fix="./praxis lock")
+
+    found = _by_name(run_checks(official, ["redis"]))
+    assert len(found) == 11
+    assert (found["engine"].found, found["engine"].fix) == ("nothing is locked", "./praxis lock")
+    assert not found["images"].ok
+
+
+@pytest.mark.parametrize(("reached", "needed", "ok"), [(True, True, True), (False, False, True), (False, True, False)])
+def test_a_container_registry_matters_to_the_official_supply(
+    monkeypatch: pytest.MonkeyPatch, reached: bool, needed: bool, ok: bool
+) -> None:
+    monkeypatch.setattr(checks, "container_registry_reached", lambda: reached)
+    assert checks._container_registry(needed=needed).ok is ok
 
 
 @pytest.mark.parametrize(("off_s", "ok"), [(0, True), (20, True), (300, False), (-300, False)])
