@@ -51,8 +51,13 @@ class Check:
 def run_checks(
     supply: Callable[[], Supply], images: Collection[str], *, ports: Iterable[int] = (), official: bool = False
 ) -> list[Check]:
-    """Every check, in an order in which they are worth mending. ``ports``: host ports that must be free.
-    ``official``: whether the stack file asks for that supply; ``supply`` tells where the parts come from, or raises :class:`SupplyError`; ``images``: those that are needed.
+    """Every check, in an order in which they are worth mending.
+
+    Args:
+        supply: tells where the parts come from, or raises :class:`SupplyError`.
+        images: names of those that are needed.
+        ports: host ports that must be free.
+        official: whether the stack file asks for that supply.
 
     Never raises: what could not be looked at is a check that is not ok.
     """
