@@ -133,6 +133,8 @@ class BudgetRaise(Model):
     """More money for a subject (``sub``), for a time; what is to last belongs into the stack file."""
 
     sub: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """What the operator calls the subject; it is not in the audit chain."""
     usd: Annotated[Decimal, Field(gt=0, max_digits=12, decimal_places=6)]
     seconds: Annotated[int, Field(ge=60, le=31 * 24 * 3600)]
     why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200)]

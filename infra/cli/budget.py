@@ -52,8 +52,11 @@ def show(loaded: Loaded, subject: str | None, *, as_json: bool) -> None:
     columns = ["subject", "period", "budget", "raised", "spent", "reserved", "left"]
     table("Budgets (USD)", columns, [[str(value or "-") for value in asdict(row).values()] for row in rows])
     if holding:
+        shown = [[one[key] for key in ("name", "usd", "ends", "why")] for one in holding]
         table(
-            "Raises that hold", ["subject", "USD", "until", "why"], [_raised(one, money["spending"]) for one in holding]
+            "Raises that hold",
+            ["subject", "USD", "until", "why"],
+            shown,
         )
 
 
@@ -63,7 +66,7 @@ def _rows(loaded: Loaded, spending: list[dict[str, Any]], holding: list[dict[str
     for name, own in declared.items():
         budget = resolve(policies, role=own.role, department=own.department, subject=name).budget
         found = spent.get((name, budget.period), {})
-        raised = sum((Decimal(one["usd"]) for one in holding if one["sub"] == found.get("sub")), Decimal(0))
+        raised = sum((Decimal(one["usd"]) for one in holding if one["name"] == name), Decimal(0))
         used = Decimal(found.get("spent_usd", 0)) + Decimal(found.get("reserved_usd", 0))
         yield Row(
             subject=name,
@@ -80,11 +83,6 @@ def _rows(loaded: Loaded, spending: list[dict[str, Any]], holding: list[dict[str
             yield Row(subject=str(name), period=period, budget_usd=None, raised_usd="0", left_usd=None, **amounts)
 
 
-def _raised(one: dict[str, Any], spending: list[dict[str, Any]]) -> list[str]:
-    name = next((each["name"] for each in spending if each["sub"] == one["sub"]), None)
-    return [str(name or one["sub"]), one["usd"], one["ends"], one["why"]]
-
-
 def raise_budget(loaded: Loaded, subject: str, usd: str, lasts: str, why: str) -> None:
     """Let a subject spend more for a time.
 
@@ -93,7 +91,7 @@ def raise_budget(loaded: Loaded, subject: str, usd: str, lasts: str, why: str) -
     """
     if subject not in loaded.stack.subjects():
         raise edge.unknown(loaded.stack, subject)
-    wanted = _checked(usd, lasts, why)
+    wanted = _checked(subject, usd, lasts, why)
     store = loaded.store()
     with signed_in(loaded.stack, store) as admin:
         sub = admin.subject_id(subject, agent=subject in loaded.stack.agents)
@@ -103,12 +101,15 @@ def raise_budget(loaded: Loaded, subject: str, usd: str, lasts: str, why: str) -
     say(f"{subject} may spend {wanted.usd:f} USD more until {ends}; it is in the audit chain")
 
 
-def _checked(usd: str, lasts: str, why: str) -> BudgetRaise:
+def _checked(subject: str, usd: str, lasts: str, why: str) -> BudgetRaise:
     span = duration(lasts, "--for")
     given = {"usd": ("--usd", usd), "seconds": ("--for", lasts), "why": ("--why", why)}
     try:
         return BudgetRaise.model_validate(
-            {"sub": "-", "usd": usd, "seconds": int(span.total_seconds()) if span else 0, "why": why}
+            {
+                **{"sub": "-", "name": subject, "usd": usd, "why": why},
+                "seconds": int(span.total_seconds()) if span else 0,
+            }
         )
     except ValidationError as error:
         first = error.errors()[0]

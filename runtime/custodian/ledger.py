@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS spending (
     sub text NOT NULL, period text NOT NULL, begins date NOT NULL, usd numeric NOT NULL,
     PRIMARY KEY (sub, period, begins));
 CREATE TABLE IF NOT EXISTS budget_raise (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sub text NOT NULL, usd numeric NOT NULL CHECK (usd > 0),
-    why text NOT NULL, begins timestamptz NOT NULL DEFAULT now(), ends timestamptz NOT NULL);
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sub text NOT NULL, name text NOT NULL,
+    usd numeric NOT NULL CHECK (usd > 0), why text NOT NULL, begins timestamptz NOT NULL DEFAULT now(), ends timestamptz NOT NULL);
 CREATE INDEX IF NOT EXISTS budget_raise_of ON budget_raise (sub, ends);
 ALTER TABLE record ADD COLUMN IF NOT EXISTS reserved_usd numeric, ADD COLUMN IF NOT EXISTS overshoot_usd numeric;
 CREATE INDEX IF NOT EXISTS record_open ON record (sub) INCLUDE (reserved_usd) WHERE state = 'admitted';
@@ -145,8 +145,10 @@ def warnings(sub: str, before: Decimal, now: Standing) -> Iterator[Draft]:
 
 async def raise_budget(connection: asyncpg.Connection, asked: BudgetRaise, ends: datetime) -> Draft:
     """Let a subject spend more until ``ends``; returns the event of it."""
-    values = (asked.sub, asked.usd, ends, asked.why)
-    await connection.execute("INSERT INTO budget_raise (sub, usd, ends, why) VALUES ($1, $2, $3, $4)", *values)
+    values = (asked.sub, asked.name, asked.usd, ends, asked.why)
+    await connection.execute(
+        "INSERT INTO budget_raise (sub, name, usd, ends, why) VALUES ($1, $2, $3, $4, $5)", *values
+    )
     told = {"sub": asked.sub, "usd": plain(asked.usd), "ends": ends.isoformat(), "why": asked.why}
     return Draft("budget-raised", told)
 
@@ -154,11 +156,11 @@ async def raise_budget(connection: asyncpg.Connection, asked: BudgetRaise, ends:
 async def raises(connection: Any) -> list[dict[str, Any]]:
     """All raises of the last year, those that are over among them, as JSON-ready values."""
     rows = await connection.fetch(
-        "SELECT sub, usd, why, begins, ends FROM budget_raise WHERE ends > now() - interval '1 year' ORDER BY ends, id"
+        "SELECT sub, name, usd, why, begins, ends FROM budget_raise WHERE ends > now() - interval '1 year' ORDER BY ends, id"
     )
     return [
         {
-            **{"sub": row["sub"], "usd": plain(row["usd"]), "why": row["why"]},
+            **{"sub": row["sub"], "name": row["name"], "usd": plain(row["usd"]), "why": row["why"]},
             **{name: row[name].isoformat() for name in ("begins", "ends")},
         }
         for row in rows

@@ -74,8 +74,16 @@ class TestShow:
             *(spent("nightly-report", "day", "0.2"), spent("zoe", "month", "3")),
         ]
         machine.money["raises"] = [
-            {"sub": "sub-of-alice", "usd": "10", "why": "the quarter ends", "begins": OVER, "ends": ENDS},
-            {"sub": "sub-of-alice", "usd": "99", "why": "is over", "begins": OVER, "ends": OVER},
+            {
+                "sub": "sub-of-alice",
+                "name": "alice",
+                "usd": "10",
+                "why": "the quarter ends",
+                "begins": OVER,
+                "ends": ENDS,
+            },
+            {"sub": "sub-of-bob", "name": "bob", "usd": "5", "why": "has spent nothing", "begins": OVER, "ends": ENDS},
+            {"sub": "sub-of-alice", "name": "alice", "usd": "99", "why": "is over", "begins": OVER, "ends": OVER},
         ]
         told = json.loads(machine.run("show", "laptop", "--json").stdout)
         rows = {row["subject"]: row for row in told["budgets"]}
@@ -84,9 +92,9 @@ class TestShow:
             **{"spent_usd": "12.5", "reserved_usd": "0.5", "left_usd": "47"},
         }
         assert (rows["nightly-report"]["spent_usd"], rows["nightly-report"]["left_usd"]) == ("0.2", "0.3")
-        assert (rows["bob"]["spent_usd"], rows["bob"]["left_usd"]) == ("0", "20")
+        assert (rows["bob"]["spent_usd"], rows["bob"]["raised_usd"], rows["bob"]["left_usd"]) == ("0", "5", "25")
         assert (rows["zoe"]["budget_usd"], rows["zoe"]["spent_usd"]) == (None, "3"), "of a directory"
-        assert [one["why"] for one in told["raises"]] == ["the quarter ends"]
+        assert [one["why"] for one in told["raises"]] == ["the quarter ends", "has spent nothing"]
 
     def test_as_a_table(self, machine: Machine) -> None:
         machine.money["spending"] = [spent("alice", "month", "12.5")]
@@ -108,7 +116,8 @@ class TestRaise:
     def test_it_is_asked_for_by_the_subject_s_id(self, machine: Machine) -> None:
         result = machine.run("raise", "laptop", *GOOD)
         assert result.exit_code == 0, result.stderr
-        assert machine.posted == [{"sub": "sub-of-alice", "usd": "10", "seconds": 86400, "why": "the quarter ends"}]
+        body = {"sub": "sub-of-alice", "name": "alice", "usd": "10", "seconds": 86400, "why": "the quarter ends"}
+        assert machine.posted == [body]
         assert ENDS in result.stderr
 
     def test_an_agent_s_is_its_service_account(self, machine: Machine) -> None:

@@ -12,7 +12,7 @@ from tests.unit.runtime.custodian_world import ADMIN, HOOKS, World, running
 CAROL = {"sub": "sub-of-carol", "preferred_username": "carol"}
 """Her budget is 0.000001 USD a month; a token of the model costs as much."""
 ONE = {"input_tokens": 1, "output_tokens": 0}
-HOUR = {"sub": "sub-of-carol", "usd": "0.000002", "seconds": 3600, "why": "the quarter ends"}
+HOUR = {"sub": "sub-of-carol", "name": "carol", "usd": "0.000002", "seconds": 3600, "why": "the quarter ends"}
 
 
 @pytest.fixture
@@ -78,7 +78,8 @@ class TestRaising:
         await world.http.post("/budgets/raises", json=HOUR, headers=ADMIN)
         money = (await world.http.get("/budgets", headers=ADMIN)).json()
         (one,) = money["raises"]
-        assert (one["sub"], one["usd"], one["why"]) == ("sub-of-carol", "0.000002", "the quarter ends")
+        assert (one["sub"], one["name"], one["usd"]) == ("sub-of-carol", "carol", "0.000002")
+        assert one["why"] == "the quarter ends"
         assert money["spending"] == [], "nothing is spent yet"
 
     async def test_what_is_spent(self, world: World) -> None:

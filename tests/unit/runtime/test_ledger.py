@@ -125,7 +125,7 @@ class TestTelling:
 
 
 def more(sub: str) -> BudgetRaise:
-    return BudgetRaise(sub=sub, usd=Decimal(5), seconds=3600, why="quarter's end")
+    return BudgetRaise(sub=sub, name="alice", usd=Decimal(5), seconds=3600, why="quarter's end")
 
 
 class TestRaising:
