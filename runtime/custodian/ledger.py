@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS spending (
     PRIMARY KEY (sub, period, begins));
 CREATE TABLE IF NOT EXISTS budget_raise (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sub text NOT NULL, name text NOT NULL,
-    usd numeric NOT NULL CHECK (usd > 0), why text NOT NULL, begins timestamptz NOT NULL DEFAULT now(), ends timestamptz NOT NULL);
+    usd numeric NOT NULL CHECK (usd > 0), why text NOT NULL, begins timestamptz NOT NULL DEFAULT now(),
+    ends timestamptz NOT NULL);
 CREATE INDEX IF NOT EXISTS budget_raise_of ON budget_raise (sub, ends);
 ALTER TABLE record ADD COLUMN IF NOT EXISTS reserved_usd numeric, ADD COLUMN IF NOT EXISTS overshoot_usd numeric;
 CREATE INDEX IF NOT EXISTS record_open ON record (sub) INCLUDE (reserved_usd) WHERE state = 'admitted';
@@ -156,7 +157,8 @@ async def raise_budget(connection: asyncpg.Connection, asked: BudgetRaise, ends:
 async def raises(connection: Any) -> list[dict[str, Any]]:
     """All raises of the last year, those that are over among them, as JSON-ready values."""
     rows = await connection.fetch(
-        "SELECT sub, name, usd, why, begins, ends FROM budget_raise WHERE ends > now() - interval '1 year' ORDER BY ends, id"
+        "SELECT sub, name, usd, why, begins, ends FROM budget_raise WHERE ends > now() - interval '1 year'"
+        " ORDER BY ends, id"
     )
     return [
         {
