@@ -12,6 +12,7 @@ from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 
 TOKEN = "custodian-admin-token"  # noqa: S105 - its name
+OLDER = CommandError("the running custodian is older than this command", fix="./praxis up", code=Exit.UNREACHABLE)
 _NO_CHAIN = CommandError("the running custodian keeps no chain yet", fix="./praxis up", code=Exit.UNREACHABLE)
 
 
@@ -35,9 +36,7 @@ class Custodian:
         Raises:
             CommandError: there is no answer, or it refuses.
         """
-        return self._asked(
-            "POST", path, none=CommandError("the running custodian is older", fix="./praxis up"), json=body
-        )
+        return self._asked("POST", path, none=OLDER, json=body)
 
     def _asked(self, method: str, path: str, *, none: CommandError, **body: Any) -> Any:
         try:
@@ -68,9 +67,7 @@ class Custodian:
 
     def money(self) -> dict[str, Any]:
         """What is spent and reserved in the running periods, and what budgets were raised by."""
-        found: dict[str, Any] = self.get(
-            "/budgets", none=CommandError("the custodian keeps no budgets", fix="./praxis up")
-        )
+        found: dict[str, Any] = self.get("/budgets", none=OLDER)
         return found
 
 

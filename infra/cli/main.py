@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, lifecycle, locking, look, moving
+from infra.cli import audit, budget, demo, keys, lifecycle, locking, look, moving
 from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
 from infra.cli.console import emit_json, reported, say
@@ -26,10 +26,12 @@ secrets_app = typer.Typer(
 )
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records of requests, and the signed chain that proves them.", no_args_is_help=True)
+keys_app = typer.Typer(help="Virtual keys: which are good, and ending their use.", no_args_is_help=True)
 budget_app = typer.Typer(help="What subjects may spend, and more for a time.", no_args_is_help=True)
 demo_app = typer.Typer(help="Demonstrations on the running stack.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(budget_app, name="budget")
+app.add_typer(keys_app, name="keys")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(audit_app, name="audit")
@@ -46,6 +48,7 @@ ValueFile = Annotated[
 Expires = Annotated[
     str | None, typer.Option(metavar="WHEN", help="When the value stops being good: 90d, or a date (2030-01-31).")
 ]
+OnlyAs = Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")]
 As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]
 
 
@@ -140,10 +143,29 @@ def token(
         sys.stdout.write(credential.token + "\n")
 
 
+@keys_app.command("list")
+def keys_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
+    """The virtual keys that are good now, each called by the beginning of its hash."""
+    with reported():
+        keys.listing(load(stack), subject, as_json=as_json)
+
+
+@keys_app.command("revoke")
+def keys_revoke(
+    stack: StackName,
+    subject: As,
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="One key alone, as `keys list` calls it.")] = None,
+    yes: Yes = False,
+) -> None:
+    """End the use of SUBJECT's virtual keys, at once. Asks first."""
+    with reported():
+        keys.revoke(load(stack), subject, key, yes=yes)
+
+
 @budget_app.command("show")
 def budget_show(
     stack: StackName,
-    subject: Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")] = None,
+    subject: OnlyAs = None,
     as_json: AsJson = False,
 ) -> None:
     """What everybody may spend, has spent, has reserved for requests under way, and has left."""

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import Budget, GuardCategory, PolicyError, Tokens
-from runtime.custodian import chain_api, ledger, money_api
+from runtime.custodian import chain_api, keys_api, ledger, money_api
 from runtime.custodian.database import Database
 from runtime.custodian.database import Request as Requested
 from runtime.custodian.egress import Egress, EgressError
@@ -118,6 +118,7 @@ class Custodian:
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
             Route("/records/{trace}", self.one_record),
             *chain_api.routes(self._database, self._is_operator),
+            *keys_api.routes(self._database, self._is_operator),
             *money_api.routes(self._database, self._is_operator),
         ]
 

@@ -19,18 +19,14 @@ import asyncpg
 
 from runtime.assertion import Assertion
 from runtime.chain import START, Draft, Event, Head
-from runtime.contract import Budget, BudgetRaise, Kind
-from runtime.custodian import ledger
+from runtime.contract import Budget, BudgetRaise
+from runtime.custodian import ledger, virtual_keys
 from runtime.custodian.ledger import Claim, Standing, plain
 from runtime.custodian.subject import Subject
 from runtime.custodian.writer import COLUMNS, Writer, event_of
 from runtime.receipt import CHAIN
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS virtual_key (
-    hash bytea PRIMARY KEY, sub text NOT NULL, name text NOT NULL, kind text NOT NULL, role text NOT NULL,
-    department text NOT NULL, demo boolean NOT NULL, created timestamptz NOT NULL DEFAULT now(),
-    expires timestamptz NOT NULL, revoked timestamptz);
 CREATE TABLE IF NOT EXISTS record (
     trace text PRIMARY KEY, state text NOT NULL, sub text NOT NULL, name text NOT NULL, kind text NOT NULL,
     department text NOT NULL, role text NOT NULL, policy text NOT NULL, credential text NOT NULL,
@@ -88,7 +84,7 @@ class Database:
                 await asyncio.sleep(0.5)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await connection.execute(_SCHEMA + ledger.SCHEMA)
+            await connection.execute(_SCHEMA + ledger.SCHEMA + virtual_keys.SCHEMA)
             await self._writer.begin(connection)
         self._writer.start(self._pool)
 
@@ -127,29 +123,28 @@ class Database:
 
     async def add_key(self, digest: bytes, subject: Subject, lifetime_s: int) -> None:
         """Store the hash of a new virtual key."""
-        await self.pool.execute(
-            "INSERT INTO virtual_key (hash, sub, name, kind, role, department, demo, expires)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            digest,
-            subject.sub,
-            subject.name,
-            subject.kind.value,
-            subject.role,
-            subject.department,
-            subject.demo,
-            datetime.now(UTC) + timedelta(seconds=lifetime_s),
-        )
+
+        async def work(connection: asyncpg.Connection) -> tuple[None, list[Draft]]:
+            return None, [await virtual_keys.add(connection, digest, subject, lifetime_s)]
+
+        await self._writer.write(work)
 
     async def key_subject(self, digest: bytes) -> Subject | None:
         """Whose virtual key this is, if it is good now."""
-        row = await self.pool.fetchrow(
-            "SELECT sub, name, kind, role, department, demo FROM virtual_key"
-            " WHERE hash = $1 AND revoked IS NULL AND expires > now()",
-            digest,
-        )
-        if row is None:
-            return None
-        return Subject(**{**dict(row), "kind": Kind(row["kind"]), "credential": "virtual-key"})
+        return await virtual_keys.subject_of(self.pool, digest)
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """The virtual keys that are good now."""
+        return await virtual_keys.good(self.pool)
+
+    async def revoke_keys(self, name: str, key: str | None) -> int:
+        """End the use of a subject's virtual keys, or of one; returns of how many."""
+
+        async def work(connection: asyncpg.Connection) -> tuple[int, list[Draft]]:
+            drafts = await virtual_keys.revoke(connection, name, key)
+            return len(drafts), drafts
+
+        return await self._writer.write(work)
 
     async def standing(self, sub: str, budget: Budget) -> Standing:
         """How ``sub`` stands in the running period."""

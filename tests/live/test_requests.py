@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import time
 from typing import Any
@@ -78,6 +79,13 @@ class TestRefusals:
         assert anthropic_error(proof.message(alice, "hi", model="claude-opus"), 403) == "permission_error"
         guest = proof.token("eve")
         assert openai_error(proof.ask(guest, "hi"), 403)
+
+    def test_a_revoked_key_is_401(self, proof: Proof) -> None:
+        key, other = (proof.token("bob", "--kind", "virtual-key") for _ in range(2))
+        called = hashlib.sha256(key.encode()).hexdigest()[:12]
+        proof.praxis("keys", "revoke", NAME, "--as", "bob", "--key", called, "--yes")
+        assert proof.ask(key, "hi").status_code == 401
+        assert proof.ask(other, "Say hello.").status_code == 200
 
     def test_over_budget_is_429_and_not_to_be_retried(self, proof: Proof) -> None:
         poor = proof.token("carol")
