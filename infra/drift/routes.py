@@ -29,7 +29,7 @@ def declared_in(spec: ServiceSpec) -> dict[str, Facts]:
     return {name: {**_facts(router), "status": SERVED} for name, router in routers.items()}
 
 
-def read(stack: Stack) -> dict[str, Facts]:
+def read(stack: Stack) -> Mapping[str, Facts]:
     """Route -> its fields, as the running edge tells.
 
     Raises:
@@ -38,7 +38,22 @@ def read(stack: Stack) -> dict[str, Facts]:
     url = f"http://127.0.0.1:{stack.edge.admin_port}{ROUTES_PATH}"
     answer = httpx.get(url, params={"per_page": 1000}, timeout=10, trust_env=False).raise_for_status()
     found = (one for one in answer.json() if one["provider"] == "file")
-    return {_bare(one["name"]): {**_facts(one), "status": one["status"]} for one in found}
+    return _joined({_bare(one["name"]): {**_facts(one), "status": one["status"]} for one in found})
+
+
+def _joined(live: Mapping[str, Facts]) -> Mapping[str, Facts]:
+    """Of a route on several entry points Traefik makes one more, ``https-NAME``, for the one that has TLS. What is the
+    same but for that is one route."""
+    joined: dict[str, dict[str, Any]] = {name: {**facts} for name, facts in live.items()}
+    for name, facts in live.items():
+        entry = facts["entryPoints"][0]
+        base = joined.get(name.removeprefix(f"{entry}-"))
+        if len(facts["entryPoints"]) > 1 or base is None or base is joined[name]:
+            continue
+        if {**base, "entryPoints": None} == {**facts, "entryPoints": None}:
+            base["entryPoints"] = sorted([*base["entryPoints"], entry])
+            del joined[name]
+    return joined
 
 
 def _facts(router: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,16 +28,15 @@ def stack() -> Stack:
 def answer(stack: Stack) -> Answer:
     """What a Traefik with the declared routes says: in its own order, with names of the provider, and its own route."""
     declared = routes.declared_in(blueprint(stack, "laptop")["edge"])
-    told = [
-        {
-            **facts,
-            "name": f"{name}@file",
-            "provider": "file",
-            "middlewares": [f"{one}@file" for one in facts["middlewares"]],
-            "using": facts["entryPoints"],
-        }
-        for name, facts in declared.items()
-    ]
+    told = []
+    for name, facts in declared.items():
+        one = {**facts, "provider": "file", "middlewares": [f"{each}@file" for each in facts["middlewares"]]}
+        if "https" not in facts["entryPoints"]:
+            told.append({**one, "name": f"{name}@file"})
+            continue
+        # As Traefik 3 splits what is served with TLS and without.
+        told.append({**one, "name": f"{name}@file", "entryPoints": ["http"]})
+        told.append({**one, "name": f"https-{name}@file", "entryPoints": ["https"], "tls": {"options": "default"}})
     return [*told[::-1], {"name": "ping@internal", "provider": "internal", "rule": "x", "status": "enabled"}]
 
 
@@ -58,22 +57,30 @@ def test_as_declared(stack: Stack, answer: Answer) -> None:
     [
         (lambda one: one.update(rule="PathPrefix(`/`)"), "route/api/rule"),
         (lambda one: one.update(status="disabled"), "route/api/status"),
-        (lambda one: one["middlewares"].remove("authenticate@file"), "route/api/middlewares"),
-        (lambda one: one.update(entryPoints=["http"]), "route/api/entryPoints"),
+        (lambda one: one.update(middlewares=["rate@file"]), "route/api/middlewares"),
         (lambda one: one.update(service="custodian"), "route/api/service"),
     ],
 )
 def test_a_route_that_is_another(
     stack: Stack, answer: Answer, change: Callable[[dict[str, Any]], None], place: str
 ) -> None:
-    change(next(one for one in answer if one["name"] == "api@file"))
+    for one in answer:
+        if one["name"] in ("api@file", "https-api@file"):
+            change(one)
     assert looked(stack, answer) == [place]
 
 
+def test_one_that_is_another_with_tls_alone(stack: Stack, answer: Answer) -> None:
+    (one,) = (one for one in answer if one["name"] == "https-api@file")
+    one["rule"] = "PathPrefix(`/`)"
+    assert looked(stack, answer) == ["route/api/entryPoints", "route/https-api/state"]
+
+
 def test_one_that_is_missing_and_one_too_many(stack: Stack, answer: Answer) -> None:
-    (refuse,) = (one for one in answer if one["name"] == "refuse@file")
-    refuse["name"] = "back-door@file"
-    assert looked(stack, answer) == ["route/back-door/state", "route/refuse/state"]
+    for one in answer:
+        one["name"] = one["name"].replace("refuse@file", "back-door@file")
+    assert "route/back-door/state" in looked(stack, answer)
+    assert "route/refuse/state" in looked(stack, answer)
 
 
 @pytest.mark.parametrize(("told", "status"), [([], 503), ({"no": "list"}, 200), ([{"provider": "file"}], 200)])
