@@ -19,7 +19,7 @@ _IDENTITY = "praxis-identity"
 _CLIENTS = {"sso-client-secret": SSO_CLIENT, "langfuse-client-secret": TRACES_CLIENT}
 """Clients of the consoles, by their secrets."""
 
-__all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "resource", "signed_in"]
+__all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "answers", "resource", "signed_in"]
 
 
 def resource(secret: str) -> str:
@@ -68,6 +68,15 @@ class Admin:
         if not ids:
             raise CommandError(f"Keycloak's realm '{REALM}' has no user '{user}'", fix="./praxis up")
         return ids[0]
+
+
+def answers(stack: Stack) -> bool:
+    """Whether the server can be asked anything."""
+    try:
+        url = f"http://127.0.0.1:{stack.edge.admin_port}/realms/master"
+        return httpx.get(url, timeout=10, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 @contextmanager

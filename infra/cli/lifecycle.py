@@ -17,6 +17,7 @@ from infra.cli import look, repair, trail
 from infra.cli.console import CommandError, Steps, emit_json, say, table
 from infra.cli.containers import mounted, remove_rest, remove_unknown, running, statuses
 from infra.cli.engine import Progress, counted, deployment, failure, forget, select, settle, unheard, unprotect
+from infra.cli.keycloak import answers
 from infra.cli.loading import Loaded
 from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
@@ -86,8 +87,9 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
     try:
         if not keep_data:
             unprotect(stack)
-            # Nothing is asked of a Keycloak or a LiteLLM that may be down: they go with all that is in them.
-            forget(stack, INSIDE)
+            if not answers(loaded.stack):
+                steps("Keycloak does not answer: it goes with all that is in it")
+                forget(stack, INSIDE)
         stack.destroy(
             on_event=progress, on_output=unheard, color="never", show_secrets=False, exclude_protected=keep_data
         )
