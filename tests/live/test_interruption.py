@@ -147,7 +147,7 @@ def test_a_full_disk(stacks: Path, disk: Path) -> None:
     cut, filler = Cut({**os.environ, "PRAXIS_STACKS": str(stacks), "PRAXIS_HOME": str(disk)}), disk / "filler"
     try:
         fill(filler)
-        assert "no space" in refused(cut.begin("up", NAME))
+        assert "no space left" in refused(cut.begin("up", NAME)).lower()
         assert names() == set(), "nothing was begun"
         filler.unlink()
         running = cut.begin("up", NAME)
@@ -156,7 +156,7 @@ def test_a_full_disk(stacks: Path, disk: Path) -> None:
             assert time.monotonic() < until
             time.sleep(0.2)
         fill(filler)
-        assert "no space" in refused(running)
+        assert "no space left" in refused(running).lower()
         filler.unlink()
         cut.whole("up", NAME)
         cut.in_order()
