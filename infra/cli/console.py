@@ -107,7 +107,7 @@ def reported() -> Iterator[None]:
         if error.errno not in FULL:
             raise
         fix = "free some (./praxis cache prune) and run the same command again; what is done is not done twice"
-        stop(CommandError(f"no space is left on the disk of {error.filename or home()}", fix=fix))
+        stop(CommandError(f"no space left on the disk of {error.filename or home()}", fix=fix))
 
 
 class Steps:
