@@ -1,5 +1,5 @@
-"""``up`` and ``down`` ended at any moment, by a signal, a full disk or a dead Docker daemon: the next run comes to the
-declared state, and nothing else is left.
+"""``up`` and ``down`` ended at any moment, by a signal or a full disk: the next run comes to the declared state,
+and nothing else is left.
 
 A stack of its own is made, killed and made again. ``PRAXIS_INTERRUPTIONS`` says at how many moments (each about two
 minutes); they are spread over the time that a whole ``up`` takes.
@@ -24,7 +24,6 @@ import yaml
 
 from infra.cli.interrupted import RUN
 from infra.paths import REPOSITORY
-from tests import daemon
 
 NAME = "cut"
 PORTS = {"http_port": 28080, "https_port": 28443, "admin_port": 28090}
@@ -164,19 +163,6 @@ def test_a_full_disk(stacks: Path, disk: Path) -> None:
         filler.unlink(missing_ok=True)
         cut.whole("down", NAME, "--yes")
         file.unlink(missing_ok=True)
-
-
-@pytest.mark.timeout(900)
-@daemon.may_end
-def test_a_docker_daemon_that_dies(cut: Cut) -> None:
-    """The next ``up`` starts it again where that is Praxis's to do."""
-    running = cut.begin("up", NAME)
-    time.sleep(12)
-    daemon.end(signal.SIGKILL)
-    assert "Docker" in refused(running)
-    cut.whole("up", NAME)
-    cut.in_order()
-    cut.whole("down", NAME, "--yes")
 
 
 def fill(file: Path) -> None:
