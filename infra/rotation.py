@@ -59,7 +59,7 @@ REFUSED = {
 }
 """Secrets that ``secrets rotate`` does not touch, and why."""
 
-READ_AT_START = (*("keycloak", "mlflow", "queue", "objects", "clickhouse", "langfuse", "langfuse-worker", "sso"),)
+READ_AT_START = ("keycloak", "mlflow", "queue", "objects", "clickhouse", "langfuse", "langfuse-worker", "sso")
 """Services that take a new value at their start alone, in the order in which they are restarted."""
 
 PREVIOUS_NEEDED = ("keycloak-admin-password", "redis-password")

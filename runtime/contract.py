@@ -15,13 +15,23 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 """A name that is safe in host names, container names and claims: lower case, digits and dashes."""
 
 Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 """An amount in US dollars, exact (never a float: budgets are compared and summed)."""
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with values that were given, each with its key."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+
+
+def plain(usd: Decimal) -> str:
+    """An amount as text: exact, without an exponent."""
+    return format(usd.normalize(), "f")
 
 
 NO_MODELS = "no-default-models"
@@ -139,6 +149,14 @@ class BudgetRaise(Model):
     seconds: Annotated[int, Field(ge=60, le=31 * 24 * 3600)]
     why: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200)]
     """The reason, for the audit chain."""
+
+
+class Estimate(Model):
+    """What a request could take. ``output_tokens``: as many as it allows for one answer; ``None``: it does not say."""
+
+    input_tokens: Annotated[int, Field(ge=0, le=2**53)]
+    output_tokens: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    answers: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class Tokens(Model):

@@ -1,4 +1,4 @@
-"""This machine's Docker daemon, ended as an operator or a fault ends it."""
+"""This machine's Docker daemon, ended as an operator ends it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ may_end = pytest.mark.skipif(
 )
 
 
-def end(number: signal.Signals = signal.SIGTERM) -> None:
+def end() -> None:
     """End the daemon, and wait until it answers no more."""
     if SYSTEMD.is_dir():
         # With its socket: systemd would start it again for whoever asks.
-        subprocess.run(["systemctl", "kill", "--signal", number.name, "docker.service"], check=True)
         subprocess.run(["systemctl", "stop", "docker.service", "docker.socket"], check=True)
     else:
-        os.kill(int(PID_FILE.read_text()), number)
+        os.kill(int(PID_FILE.read_text()), signal.SIGTERM)
     until = time.monotonic() + 60
     while not docker_error():
         assert time.monotonic() < until, "the daemon does not end"

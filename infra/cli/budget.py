@@ -16,7 +16,7 @@ from infra.cli.custodian import TOKEN, custodian
 from infra.cli.keycloak import signed_in
 from infra.cli.loading import Loaded
 from infra.cli.values import duration
-from runtime.contract import BudgetRaise, resolve
+from runtime.contract import BudgetRaise, plain, resolve
 
 ALLOWED = "--usd above 0 with at most 6 decimals, --for 1m to 31d, --why of 3 to 200 characters"
 
@@ -75,7 +75,7 @@ def _rows(loaded: Loaded, spending: list[dict[str, Any]], holding: list[dict[str
             raised_usd=f"{raised:f}",
             spent_usd=found.get("spent_usd", "0"),
             reserved_usd=found.get("reserved_usd", "0"),
-            left_usd=f"{max(budget.usd + raised - used, Decimal(0)).normalize():f}",
+            left_usd=plain(max(budget.usd + raised - used, Decimal(0))),
         )
     for (name, period), found in spent.items():
         if name not in declared:

@@ -43,13 +43,10 @@ class Admin:
         Raises:
             CommandError: there is no such user, or Keycloak refuses.
         """
+        body = {"type": "password", "value": password, "temporary": False}
+        path = f"/admin/realms/{realm}/users/{self._id(realm, user)}/reset-password"
         try:
-            found = self.http.get(f"/admin/realms/{realm}/users", params={"username": user, "exact": "true"})
-            ids = [each["id"] for each in found.raise_for_status().json()]
-            if not ids:
-                raise CommandError(f"Keycloak's realm '{realm}' has no user '{user}'")
-            body = {"type": "password", "value": password, "temporary": False}
-            self.http.put(f"/admin/realms/{realm}/users/{ids[0]}/reset-password", json=body).raise_for_status()
+            self.http.put(path, json=body).raise_for_status()
         except httpx.HTTPError as error:
             raise CommandError(f"Keycloak: {error}", code=Exit.UNREACHABLE) from None
 
@@ -59,14 +56,16 @@ class Admin:
         Raises:
             CommandError: there is no such user, or Keycloak refuses.
         """
-        user = f"service-account-{agent_client(name)}" if agent else name
+        return self._id(REALM, f"service-account-{agent_client(name)}" if agent else name, fix="./praxis up")
+
+    def _id(self, realm: str, user: str, fix: str = "") -> str:
         try:
-            found = self.http.get(f"/admin/realms/{REALM}/users", params={"username": user, "exact": "true"})
+            found = self.http.get(f"/admin/realms/{realm}/users", params={"username": user, "exact": "true"})
             ids = [str(each["id"]) for each in found.raise_for_status().json()]
         except httpx.HTTPError as error:
             raise CommandError(f"Keycloak: {error}", code=Exit.UNREACHABLE) from None
         if not ids:
-            raise CommandError(f"Keycloak's realm '{REALM}' has no user '{user}'", fix="./praxis up")
+            raise CommandError(f"Keycloak's realm '{realm}' has no user '{user}'", fix=fix)
         return ids[0]
 
 

@@ -23,6 +23,7 @@ from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
 from infra.places import where
 from infra.supply.host import port_error
+from infra.supply.progress import Say
 from runtime.store import Store
 
 INSIDE = ("keycloak", "litellm")
@@ -34,9 +35,7 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     steps = Steps()
     store = loaded.store()
     refuse_taken_ports(loaded)
-    open_, loaded = loaded, loaded.decided(steps)
-    if loaded != open_:  # what was decided may need secrets of its own
-        store = loaded.store()
+    loaded, store = _decided(loaded, store, steps)
     loaded.supply().ready(steps, loaded.images())
     _write_authority(loaded, store)
     stack = select(loaded)
@@ -51,9 +50,7 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
 def preview(loaded: Loaded, *, as_json: bool) -> None:
     """What ``up`` would change."""
     steps = Steps()
-    loaded.store()
-    loaded = loaded.decided(steps)
-    loaded.store()
+    loaded, _ = _decided(loaded, loaded.store(), steps)
     loaded.supply().ready(steps, loaded.images())
     progress = Progress(steps)
     announced = Announced(progress)
@@ -113,11 +110,15 @@ def rendered(loaded: Loaded) -> dict[str, Any]:
 
 def exports(loaded: Loaded) -> list[str]:
     """``export NAME=value`` lines for plain Pulumi; the stack is made if it is not there yet."""
-    loaded.store()
-    loaded = loaded.decided(say)
-    loaded.store()
+    loaded, _ = _decided(loaded, loaded.store(), say)
     select(loaded)
     return [f"export {key}={shlex.quote(value)}" for key, value in sorted(loaded.environment().items())]
+
+
+def _decided(loaded: Loaded, store: Store, say: Say) -> tuple[Loaded, Store]:
+    """The stack with nothing left to decide, and its secrets: what was decided may need some of its own."""
+    decided = loaded.decided(say)
+    return decided, store if decided == loaded else decided.store()
 
 
 def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None:

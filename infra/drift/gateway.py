@@ -22,7 +22,7 @@ from infra.cli.custodian import custodian
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.docker import ADMIN_PATHS
-from runtime.contract import EffectivePolicy, litellm_alias, resolve
+from runtime.contract import EffectivePolicy, litellm_alias, plain, resolve
 
 LIMITS = {
     "limits.requests_per_minute": "rpm_limit",
@@ -214,7 +214,7 @@ def names_of(live: Gateway) -> dict[str, str]:
 
 def _amount(path: str, value: Any) -> str | None:
     if path.endswith("budget.usd") and value is not None:
-        return f"{Decimal(str(value)).normalize():f}"
+        return plain(Decimal(str(value)))
     return shown(value)
 
 

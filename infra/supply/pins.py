@@ -16,6 +16,7 @@ from infra.paths import REPOSITORY
 from infra.supply.process import SupplyError
 from infra.supply.programs import PLATFORMS, PROGRAMS, Platform, Program
 from infra.supply.recipe import Vendor, vendors
+from runtime.contract import problems
 
 PINS = REPOSITORY / "locks" / "official.json"
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -79,10 +80,8 @@ def read(file: Path = PINS) -> Pins:
     try:
         return Pins.model_validate_json(text)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SupplyError(
-            f"{file}: {problems}", fix=f"delete it and write it anew: ./praxis lock ({file.name})"
-        ) from None
+        fix = f"delete it and write it anew: ./praxis lock ({file.name})"
+        raise SupplyError(f"{file}: {problems(error)}", fix=fix) from None
 
 
 def complete(file: Path = PINS) -> Pins:

@@ -20,6 +20,7 @@ from infra.paths import REPOSITORY
 from infra.supply.artefacts import GoTool
 from infra.supply.content import digest_of, folder_digest
 from infra.supply.process import SupplyError
+from runtime.contract import problems
 
 FORMAT = "1"
 """Counts up when the steps themselves change in a way that changes their result."""
@@ -209,8 +210,7 @@ def _read(file: Path, kind: type[_Read]) -> _Read | None:
     except tomllib.TOMLDecodeError as error:
         raise SupplyError(f"{file}: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SupplyError(f"{file}: {problems}") from None
+        raise SupplyError(f"{file}: {problems(error)}") from None
 
 
 def names(build: Build = "source", images: Path = IMAGES) -> tuple[str, ...]:

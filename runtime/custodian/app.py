@@ -20,14 +20,14 @@ from starlette.routing import Route
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import Budget, GuardCategory, PolicyError, Tokens
+from runtime.contract import Budget, Estimate, GuardCategory, PolicyError, Tokens
 from runtime.custodian import chain_api, keys_api, ledger, money_api
 from runtime.custodian.database import Database
 from runtime.custodian.database import Request as Requested
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, too_dear
-from runtime.custodian.ledger import Estimate
 from runtime.custodian.litellm import Accounts
+from runtime.custodian.operator import of_operator
 from runtime.custodian.settings import Settings
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
@@ -53,16 +53,6 @@ class Verdict(BaseModel):
     findings: dict[GuardCategory, Count] = Field(default_factory=dict)
 
 
-class Asked(BaseModel):
-    """What a request could take: see :class:`runtime.custodian.ledger.Estimate`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    input_tokens: Count
-    output_tokens: Count | None = None
-    answers: Annotated[int, Field(ge=1, le=1000)] = 1
-
-
 class RecordBody(BaseModel):
     """What the hooks tell of one request; whom it is about, the assertion says and nobody else."""
 
@@ -79,7 +69,7 @@ class RecordBody(BaseModel):
     guards: Verdict = Verdict()
     reason: Text | None = None
     prompt_digest: str = Field(default="", pattern="^([0-9a-f]{64})?$")
-    estimate: Asked | None = None
+    estimate: Estimate | None = None
     """Of a request that is to be admitted."""
 
     def told(self) -> dict[str, Any]:
@@ -112,11 +102,11 @@ class Custodian:
             Route("/healthz", self.healthz),
             Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
-            Route("/records", self.list_records),
+            Route("/records", of_operator(self._is_operator)(self.list_records)),
             Route("/records/admitted", self._recorded(self.admitted), methods=["POST"]),
             Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
-            Route("/records/{trace}", self.one_record),
+            Route("/records/{trace}", of_operator(self._is_operator)(self.one_record)),
             *chain_api.routes(self._database, self._is_operator),
             *keys_api.routes(self._database, self._is_operator),
             *money_api.routes(self._database, self._is_operator),
@@ -189,7 +179,7 @@ class Custodian:
         except (EgressError, PolicyError) as error:
             code = error.code if isinstance(error, EgressError) else "permission_denied"
             return _not_admitted(Refusal(status=403, code=code, message=str(error)))
-        claim = ledger.claim(price, Estimate(**body.estimate.model_dump()), policy.budget)
+        claim = ledger.claim(price, body.estimate, policy.budget)
         request = Requested(
             dialect=body.dialect.value,
             model=body.model,
@@ -258,8 +248,6 @@ class Custodian:
 
     async def list_records(self, request: Request) -> Response:
         """The newest records, for the operator."""
-        if not self._is_operator(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
         try:
             limit = min(max(int(request.query_params.get("limit", "20")), 1), 1000)
         except ValueError:
@@ -268,8 +256,6 @@ class Custodian:
 
     async def one_record(self, request: Request) -> Response:
         """One record, for the operator."""
-        if not self._is_operator(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
         record = await self._database.record(request.path_params["trace"])
         return JSONResponse(record) if record is not None else JSONResponse({"error": "no such record"}, 404)
 

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from runtime.custodian.database import Database
+from runtime.custodian.operator import of_operator
 
 PAGE = 1000
 """Events in one answer, at most."""
@@ -20,9 +21,8 @@ def routes(database: Database, allowed: Callable[[Request], bool]) -> list[Route
     """``/chain?from=SEQ&limit=N``: events as canonical lines, and where the next page begins (null: there is none);
     ``/chain/head``: where the chain ends."""
 
+    @of_operator(allowed)
     async def events(request: Request) -> Response:
-        if not allowed(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
         try:
             first = min(max(int(request.query_params.get("from", _LEAST)), _LEAST), _LARGEST)
             limit = min(max(int(request.query_params.get("limit", PAGE)), 1), PAGE)
@@ -32,9 +32,8 @@ def routes(database: Database, allowed: Callable[[Request], bool]) -> list[Route
         more = len(page) == limit and page[-1].seq < _LARGEST
         return JSONResponse({"events": [each.line() for each in page], "next": page[-1].seq + 1 if more else None})
 
+    @of_operator(allowed)
     async def head(request: Request) -> Response:
-        if not allowed(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
         end, key = await database.head()
         return JSONResponse({"seq": end.seq, "hash": end.hash, "key": key})
 

@@ -19,9 +19,9 @@ import asyncpg
 
 from runtime.assertion import Assertion
 from runtime.chain import START, Draft, Event, Head
-from runtime.contract import Budget, BudgetRaise
+from runtime.contract import Budget, BudgetRaise, plain
 from runtime.custodian import ledger, virtual_keys
-from runtime.custodian.ledger import Claim, Standing, plain
+from runtime.custodian.ledger import Claim, Standing
 from runtime.custodian.subject import Subject
 from runtime.custodian.writer import COLUMNS, Writer, event_of
 from runtime.receipt import CHAIN

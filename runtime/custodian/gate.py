@@ -13,10 +13,10 @@ import asyncpg
 
 from runtime.assertion import HEADER, Assertion, sign
 from runtime.assertion import key as key_of
-from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
+from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
 from runtime.custodian.database import Database
 from runtime.custodian.egress import Egress
-from runtime.custodian.ledger import Standing, plain
+from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Verifier

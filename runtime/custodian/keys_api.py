@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from runtime.custodian.database import Database
+from runtime.custodian.operator import of_operator
 
 
 class Which(BaseModel):
@@ -25,19 +26,13 @@ class Which(BaseModel):
 def routes(database: Database, allowed: Callable[[Request], bool]) -> list[Route]:
     """``/keys`` and ``/keys/revoke``. ``allowed``: whether a request comes from the operator."""
 
+    @of_operator(allowed)
     async def keys(request: Request) -> Response:
-        if not allowed(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
         return JSONResponse({"keys": await database.keys()})
 
+    @of_operator(allowed)
     async def revoke(request: Request) -> Response:
-        if not allowed(request):
-            return JSONResponse({"error": "not allowed"}, status_code=401)
-        try:
-            which = Which.model_validate_json(await request.body())
-        except ValidationError as error:
-            said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            return JSONResponse({"error": said}, status_code=400)
+        which = Which.model_validate_json(await request.body())
         return JSONResponse({"revoked": await database.revoke_keys(which.name, which.key)})
 
     return [Route("/keys", keys), Route("/keys/revoke", revoke, methods=["POST"])]

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from runtime.chain import Draft
-from runtime.contract import Budget, BudgetRaise, Price
+from runtime.contract import Budget, BudgetRaise, Estimate, Price, plain
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS spending (
@@ -38,15 +38,6 @@ SELECT (SELECT coalesce(sum(usd), 0) FROM spending WHERE sub = $1 AND period = $
        (SELECT coalesce(sum(reserved_usd), 0) FROM record WHERE sub = $1 AND state = 'admitted') AS reserved,
        (SELECT coalesce(sum(usd), 0) FROM budget_raise WHERE sub = $1 AND ends > now()) AS raised
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a request could take. ``output_tokens``: as many as it allows for one answer; ``None``: it does not say."""
-
-    input_tokens: int
-    output_tokens: int | None = None
-    answers: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,8 +178,3 @@ async def spending(connection: Any) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def plain(usd: Decimal) -> str:
-    """An amount as text, without an exponent."""
-    return format(usd.normalize(), "f")

@@ -9,10 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.contract import Estimate
+
 BYTES_A_TOKEN = 3
 """Fewer than the four of English prose: code, JSON and other languages take more tokens."""
 ADDED_TOKENS = 64
 """For what the model's own template puts around the messages."""
+MOST_ANSWERS = 1000
 TOOLS_TOKENS = 512
 """For what vendors tell the model when it is given tools (Anthropic's "Tool use" page: 346 to 496)."""
 ATTACHED_TOKENS = 2000
@@ -21,16 +24,20 @@ _DATA = re.compile(r"data:|[A-Za-z0-9+/_=-]{1024}")
 """How a string begins that is encoded data and no text."""
 
 
-def estimate(body: Mapping[str, Any]) -> dict[str, int | None]:
-    """Input tokens, output tokens of one answer (``None`` when the request sets no limit), number of answers."""
+def estimate(body: Mapping[str, Any]) -> Estimate:
+    """Of a request, after the guard.
+
+    Raises:
+        ValidationError: it asks for more output than can be recorded.
+    """
     asked = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
     most = next((value for value in asked if isinstance(value, int) and value >= 0), None)
     answers = body.get("n")
-    return {
-        "input_tokens": _tokens(body) + ADDED_TOKENS + (TOOLS_TOKENS if body.get("tools") else 0),
-        "output_tokens": most,
-        "answers": min(answers, 1000) if isinstance(answers, int) and answers > 0 else 1,
-    }
+    return Estimate(
+        input_tokens=_tokens(body) + ADDED_TOKENS + (TOOLS_TOKENS if body.get("tools") else 0),
+        output_tokens=most,
+        answers=min(answers, MOST_ANSWERS) if isinstance(answers, int) and answers > 0 else 1,
+    )
 
 
 def _tokens(value: object) -> int:

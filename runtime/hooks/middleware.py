@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import TICKET_HEADER, EffectivePolicy, Policies, PolicyError, resolve
+from runtime.contract import TICKET_HEADER, EffectivePolicy, Estimate, Policies, PolicyError, resolve
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
@@ -39,6 +41,7 @@ LOOKING = frozenset({"/v1/models"})
 INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
 whatever it would forward to a provider."""
+NOT_RECORDED = Refusal(status=503, code="not_recorded", message="the request could not be recorded, so it was not sent")
 TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
 """Beginnings of answer headers that do not go out: addresses, keys and prices of the inside."""
 
@@ -61,7 +64,7 @@ class Exchange:
     reason: str | None = None
     hide_usage: bool = False
     sent_bytes: int = 0
-    estimate: dict[str, int | None] = field(default_factory=dict)
+    estimate: Estimate | None = None
 
     def record(self) -> dict[str, Any]:
         """What the custodian is told."""
@@ -196,21 +199,23 @@ class Gate:
             refusal = Refusal(status=400, code="guard_blocked", message=guard_refusal(outcome))
             raise RefusedError(refusal, exchange.guards)
         exchange.prompt = prompt_text(outcome.body)
-        exchange.estimate = estimate(outcome.body)
+        try:
+            exchange.estimate = estimate(outcome.body)
+        except ValidationError:
+            raise RefusedError(NOT_RECORDED) from None
         body, exchange.hide_usage = with_usage(outcome.body, exchange.dialect)
         return body
 
     async def _admit(self, content: bytes, exchange: Exchange) -> str | None:
         exchange.sent_bytes = len(content)
         digest = hmac.new(self.salt, content, hashlib.sha256).hexdigest()
-        record = exchange.record()
+        asked = exchange.estimate and exchange.estimate.model_dump()
         try:
-            return await self.records.admit({**record, "prompt_digest": digest, "estimate": exchange.estimate})
+            return await self.records.admit({**exchange.record(), "prompt_digest": digest, "estimate": asked})
         except NotAdmittedError as error:
             raise RefusedError(error.refusal) from None
         except NotRecordedError:
-            text = "the request could not be recorded, so it was not sent"
-            raise RefusedError(Refusal(status=503, code="not_recorded", message=text)) from None
+            raise RefusedError(NOT_RECORDED) from None
 
     async def _note_refusal(self, exchange: Exchange) -> None:
         try:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from runtime import receipt
 from runtime.chain import Signer
-from runtime.contract import Budget, BudgetRaise, Price, Tokens
+from runtime.contract import Budget, BudgetRaise, Estimate, Price, Tokens
 from runtime.custodian.database import Database, Request
-from runtime.custodian.ledger import Claim, Estimate, Standing, claim
+from runtime.custodian.ledger import Claim, Standing, claim
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
 from tests.unit.runtime.recorded import ALICE, about, admitted, asking, ending, spent

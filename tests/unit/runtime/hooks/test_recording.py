@@ -30,6 +30,11 @@ class TestBudget:
         assert (estimate["output_tokens"], estimate["answers"]) == (5, 2)
         assert 267 <= estimate["input_tokens"] <= 380
 
+    async def test_what_asks_for_more_than_can_be_recorded_does_not_go_out(self, world: World) -> None:
+        answer = await world.ask(max_tokens=10**30)
+        assert (answer.status_code, world.upstream.asked) == (503, [])
+        assert world.custodian.only("refused")["reason"] == "not_recorded"
+
     async def test_what_a_cache_held_is_told_apart(self, world: World) -> None:
         usage = {
             "input_tokens": 5,
