@@ -17,13 +17,15 @@ may_end = pytest.mark.skipif(
 )
 
 
-def end() -> None:
-    """End the daemon, and wait until it answers no more."""
+def end(number: signal.Signals = signal.SIGTERM) -> None:
+    """End the daemon by this signal, and wait until it answers no more."""
     if SYSTEMD.is_dir():
+        if number is not signal.SIGTERM:
+            subprocess.run(["systemctl", "kill", f"--signal={number.name}", "docker.service"], check=True)
         # With its socket: systemd would start it again for whoever asks.
         subprocess.run(["systemctl", "stop", "docker.service", "docker.socket"], check=True)
     else:
-        os.kill(int(PID_FILE.read_text()), signal.SIGTERM)
+        os.kill(int(PID_FILE.read_text()), number)
     until = time.monotonic() + 60
     while not docker_error():
         assert time.monotonic() < until, "the daemon does not end"

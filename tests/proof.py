@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +97,16 @@ class Proof:
             self.said.extend([done.stdout, done.stderr])
         assert not check or done.returncode == 0, f"praxis {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Until ``praxis status`` finds every service ready."""
+        until = time.monotonic() + timeout_s
+        while True:
+            done = self.praxis("status", NAME, "--json", check=False)
+            if done.returncode == 0:
+                return
+            assert time.monotonic() < until, done.stderr
+            time.sleep(2)
 
     @cached_property
     def stack(self) -> Stack:

@@ -80,21 +80,30 @@ def _start_docker(say: Say) -> None:
     log = cache() / "logs/dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     root = as_root("start the Docker daemon (dockerd)")
+    started = None
     if SYSTEMD.is_dir():
         run([*root, "systemctl", "enable", "--now", "docker"], what="starting Docker", log=log)
     else:
-        _forget_dead_daemon(root)
-        with log.open("ab") as out:
-            subprocess.Popen(
-                [*root, "dockerd"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-            )
+        started = _dockerd(root, log)
     deadline = time.monotonic() + START_S
     while error := docker_error():
         if time.monotonic() > deadline:
             raise SupplyError(
                 f"the Docker daemon does not answer after its start: {error}\n{tail(log)}", fix=f"see {log}"
             )
+        if started and started.poll() is not None:
+            # The containerd of a daemon that was killed lives a moment longer; who meets it then gives up.
+            started = _dockerd(root, log)
         time.sleep(0.5)
+
+
+def _dockerd(root: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """A daemon in a session of its own, that outlives us."""
+    _forget_dead_daemon(root)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [*root, "dockerd"], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
 
 
 def _forget_dead_daemon(root: Sequence[str]) -> None:

@@ -29,6 +29,9 @@ AGENT_UID = 61011
 AGENT_MEMORY_MIB = 48
 CORE_BYTES = 1
 """No core file: one of a single byte is not written. At 0 the kernel would still pipe one to a host's crash handler."""
+RESTART = "always"
+"""Not ``unless-stopped``: a daemon that comes back after it was killed stops what still runs, takes that for somebody's
+wish and leaves it stopped for good; any signal to a container makes it do the same at the next start (moby#41302)."""
 ADMIN_PATHS = {"keycloak": "", "litellm": "/litellm", "custodian": "/custodian"}
 """Where the edge's admin entry point, which listens on loopback, puts each part's own API."""
 
@@ -171,7 +174,7 @@ class DockerTarget:
             memory=spec.memory_mib,
             # The same as memory: no swap. Left out, the provider would report a change at every refresh.
             memory_swap=spec.memory_mib,
-            restart="unless-stopped",
+            restart=RESTART,
             read_only=True,
             capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             security_opts=["no-new-privileges:true"],

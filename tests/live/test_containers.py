@@ -11,6 +11,7 @@ import testinfra
 from components.blueprint import blueprint
 from config import load_stack
 from infra.paths import STACKS
+from infra.targets.docker import RESTART
 from tests.proof import NAME, Proof
 
 SERVICES = [spec.name for spec in blueprint(load_stack("laptop", STACKS), NAME).services]
@@ -33,7 +34,7 @@ class TestEveryContainer:
         assert not host["Privileged"]
         assert "no-new-privileges:true" in host["SecurityOpt"]
         assert 0 < host["Memory"] == host["MemorySwap"]
-        assert host["RestartPolicy"]["Name"] == "unless-stopped"
+        assert host["RestartPolicy"]["Name"] == RESTART
 
     def test_never_sees_the_docker_socket(self, inspected: dict[str, Any]) -> None:
         assert not [m for m in inspected["Mounts"] if "docker.sock" in str(m.get("Source"))]

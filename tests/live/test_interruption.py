@@ -1,5 +1,5 @@
-"""``up`` and ``down`` ended at any moment, by a signal or a full disk: the next run comes to the declared state,
-and nothing else is left.
+"""``up`` and ``down`` ended at any moment, by a signal, a full disk or a dead Docker daemon: the next run comes to the
+declared state, and nothing else is left.
 
 A stack of its own is made, killed and made again. ``PRAXIS_INTERRUPTIONS`` says at how many moments (each about two
 minutes); they are spread over the time that a whole ``up`` takes.
@@ -24,6 +24,8 @@ import yaml
 
 from infra.cli.interrupted import RUN
 from infra.paths import REPOSITORY
+from tests import daemon
+from tests.proof import Proof
 
 NAME = "cut"
 PORTS = {"http_port": 28080, "https_port": 28443, "admin_port": 28090}
@@ -89,12 +91,13 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cut(stacks: Path) -> Iterator[Cut]:
     running = Cut({**os.environ, "PRAXIS_STACKS": str(stacks)})
     running.whole("down", NAME, "--yes")
     yield running
     running.whole("down", NAME, "--yes")
+    assert names() == set()
 
 
 @pytest.fixture
@@ -122,8 +125,6 @@ def test_a_first_up_killed(cut: Cut, moment: int) -> None:
     _, said = cut.whole("up", NAME)
     assert "the gateway answers" in said, f"killed after {after_s:.1f} s"
     cut.in_order()
-    cut.whole("down", NAME, "--yes")
-    assert names() == set()
 
 
 @pytest.mark.timeout(900)
@@ -163,6 +164,20 @@ def test_a_full_disk(stacks: Path, disk: Path) -> None:
         filler.unlink(missing_ok=True)
         cut.whole("down", NAME, "--yes")
         file.unlink(missing_ok=True)
+
+
+@pytest.mark.timeout(900)
+@daemon.may_end
+def test_a_docker_daemon_that_dies(cut: Cut, proof: Proof, alice: str) -> None:
+    """The next ``up`` starts it again where that is Praxis's to do, and other stacks come back with it."""
+    running = cut.begin("up", NAME)
+    time.sleep(12)
+    daemon.end(signal.SIGKILL)
+    assert "Docker" in refused(running)
+    cut.whole("up", NAME)
+    cut.in_order()
+    proof.wait_until_ready(300)
+    assert proof.ask(alice, "Say hello.").status_code == 200
 
 
 def fill(file: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import random
 import socket
 import subprocess
-import time
 
 import docker
 import pytest
@@ -67,7 +66,7 @@ def test_all_services_restarted_at_once_come_back_with_their_secrets(proof: Proo
         container.kill()
     for container in running:
         container.start()
-    wait_until_ready(proof, 180)
+    proof.wait_until_ready(180)
     assert proof.ask(alice, "Say hello.").status_code == 200
 
 
@@ -75,7 +74,7 @@ def test_all_services_restarted_at_once_come_back_with_their_secrets(proof: Proo
 def test_a_killed_service_comes_back(proof: Proof, alice: str, service: str) -> None:
     container = docker.from_env().containers.get(f"praxis-{NAME}-{service}")
     container.restart(timeout=0)
-    wait_until_ready(proof, 120)
+    proof.wait_until_ready(120)
     assert proof.ask(alice, "Say hello.").status_code == 200
 
 
@@ -88,8 +87,8 @@ def test_restarts_under_load_end_healthy_with_the_same_data(proof: Proof, alice:
     with load(proof, alice) as told:
         for service in random.choices(services, k=RESTARTS):  # noqa: S311 - an order, no secret
             docker.from_env().containers.get(f"praxis-{NAME}-{service}").restart(timeout=0)
-            wait_until_ready(proof, 120)
-        wait_until_ready(proof, 120)
+            proof.wait_until_ready(120)
+        proof.wait_until_ready(120)
     assert {status for _, status in told.lost} <= {0, 500, 502, 503, 504}, "0: no answer"
     assert told.results[-1][1] == 200
     assert proof.receipt(trace) == kept
@@ -101,7 +100,7 @@ def test_the_stack_comes_back_with_the_docker_daemon(proof: Proof, alice: str) -
     """What a reboot of the host does, but for the kernel: nobody types anything but the daemon's start."""
     daemon.end()
     ensure_docker(print)
-    wait_until_ready(proof, 300)
+    proof.wait_until_ready(300)
     assert proof.ask(alice, "Say hello.").status_code == 200
 
 
@@ -172,13 +171,3 @@ def test_a_port_in_use_is_exit_2(proof: Proof) -> None:
 def ids() -> dict[str, str]:
     found = docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"})
     return {str(container.name): str(container.id) for container in found}
-
-
-def wait_until_ready(proof: Proof, timeout_s: float) -> None:
-    until = time.monotonic() + timeout_s
-    while True:
-        done = proof.praxis("status", NAME, "--json", check=False)
-        if done.returncode == 0:
-            return
-        assert time.monotonic() < until, done.stderr
-        time.sleep(2)
