@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.identity import ISSUER_INSIDE, issuer
-from components.realm import AUDIENCE, DEMO_CLIENT
+from components.realm import AUDIENCE, CUSTODIAN_CLIENT, DEMO_CLIENT
 from components.spec import ServiceSpec, http_probe
 from components.target import Target
 from config.egress import upstreams
@@ -20,6 +20,7 @@ SECRETS = (
     "assertion-private-key",
     "custodian-record-token",
     "custodian-admin-token",
+    "custodian-client-secret",
     "chain-private-key",
     "chain-retired-key",
 )
@@ -49,7 +50,8 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
         },
         env={
             "PRAXIS_ISSUER": issuer(stack),
-            "PRAXIS_JWKS_URL": f"{ISSUER_INSIDE}/protocol/openid-connect/certs",
+            "PRAXIS_REALM_URL": ISSUER_INSIDE,
+            "PRAXIS_CLIENT": CUSTODIAN_CLIENT,
             "PRAXIS_AUDIENCE": AUDIENCE,
             "PRAXIS_DEMO_CLIENT": DEMO_CLIENT if stack.environment == "demo" else "",
         },

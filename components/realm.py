@@ -19,6 +19,11 @@ CLI_CLIENT = "praxis-cli"
 DEMO_CLIENT = "praxis-demo-cli"
 """Exists in ``environment: demo`` alone: sign-in with a generated password, marked as demo in every record."""
 SSO_CLIENT = "praxis-consoles"
+CUSTODIAN_CLIENT = "praxis-custodian"
+"""The custodian's own: it looks who may still come in."""
+MANAGEMENT_CLIENT = "realm-management"
+"""Keycloak's own, whose roles are the rights to its admin API."""
+MAY_LOOK = ("view-clients", "view-events", "view-users")
 TRACES_CLIENT = "praxis-traces"
 """Langfuse's own, where it is the trace store."""
 AUDITOR = "praxis-auditor"
@@ -49,10 +54,11 @@ class RealmArgs:
 class Realm(pulumi.ComponentResource):
     """Everything inside the realm.
 
-    Makes: a ``Realm``; a ``Role`` per role and one for auditors; a ``Group`` per department; a ``ClientScope`` with
-    three mappers (audience, roles, department); clients for the consoles and the command line; per person a ``User``,
+    Makes: a ``Realm`` and its ``RealmEvents``; a ``Role`` per role and one for auditors; a ``Group`` per department; a
+    ``ClientScope`` with three mappers (audience, roles, department); clients for the consoles, the command line and the
+    custodian, which gets a ``ClientServiceAccountRole`` for each thing that it may look at; per person a ``User``,
     ``UserRoles`` and ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
-    ``ClientDefaultScopes`` for every client.
+    ``ClientDefaultScopes`` for every client by which somebody comes in.
     """
 
     def __init__(self, name: str, args: RealmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -65,6 +71,7 @@ class Realm(pulumi.ComponentResource):
         self._roles = {role: self._role(role) for role in (*args.stack.roles, AUDITOR)}
         self._groups = {department: self._group(department) for department in args.stack.departments}
         self._own_clients()
+        self._custodian()
         for person, settings in args.stack.people.items():
             self._person(person, settings)
         for agent, declared in args.stack.agents.items():
@@ -170,6 +177,44 @@ class Realm(pulumi.ComponentResource):
             **settings,
         )
         self._scopes(client_id, client)
+
+    def _custodian(self) -> None:
+        """A service account that may look at accounts and at what is done to them, and change nothing."""
+        client = keycloak.openid.Client(
+            f"{self._name}-client-{CUSTODIAN_CLIENT}",
+            realm_id=self._id,
+            client_id=CUSTODIAN_CLIENT,
+            name="Praxis custodian",
+            access_type="CONFIDENTIAL",
+            client_secret=self._args.secret("custodian-client-secret"),
+            service_accounts_enabled=True,
+            opts=self._opts,
+        )
+        management = keycloak.openid.Client(
+            f"{self._name}-client-{MANAGEMENT_CLIENT}",
+            realm_id=self._id,
+            client_id=MANAGEMENT_CLIENT,
+            name="${client_realm-management}",
+            access_type="BEARER-ONLY",
+            import_=True,
+            opts=self._opts,
+        )
+        for role in MAY_LOOK:
+            keycloak.openid.ClientServiceAccountRole(
+                f"{self._name}-client-{CUSTODIAN_CLIENT}-{role}",
+                realm_id=self._id,
+                service_account_user_id=client.service_account_user_id,
+                client_id=management.id,
+                role=role,
+                opts=self._opts,
+            )
+        keycloak.RealmEvents(
+            f"{self._name}-events",
+            realm_id=self._id,
+            admin_events_enabled=True,
+            events_listeners=["jboss-logging"],
+            opts=self._opts,
+        )
 
     def _scopes(self, name: str, client: keycloak.openid.Client, *more: str) -> None:
         keycloak.openid.ClientDefaultScopes(

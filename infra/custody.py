@@ -76,6 +76,7 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
         "litellm-subject-seed": Password(),
         "custodian-record-token": Password(),
         "custodian-admin-token": Password(),
+        "custodian-client-secret": Password(),
         "sso-client-secret": Password(),
         "sso-cookie-secret": RandomBytes(32),
         "assertion-private-key": Ed25519Key(),

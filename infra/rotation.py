@@ -65,7 +65,7 @@ READ_AT_START = ("keycloak", "mlflow", "queue", "objects", "clickhouse", "langfu
 PREVIOUS_NEEDED = ("keycloak-admin-password", "redis-password")
 """Secrets whose value before is needed to bring the new one into use; it is kept until that is done."""
 
-_KEYCLOAK = {"keycloak-admin-password", "sso-client-secret", "langfuse-client-secret"}
+_KEYCLOAK = {"keycloak-admin-password", "sso-client-secret", "custodian-client-secret", "langfuse-client-secret"}
 _AUTHORITY = {"ca-key", "ca-cert"}
 
 

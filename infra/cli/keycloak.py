@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from components.realm import REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
+from components.realm import CUSTODIAN_CLIENT, REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 from runtime.store import Store
@@ -16,8 +16,12 @@ from runtime.store import Store
 ADMIN = "admin"
 ADMIN_PASSWORD = "keycloak-admin-password"  # noqa: S105 - its name
 _IDENTITY = "praxis-identity"
-_CLIENTS = {"sso-client-secret": SSO_CLIENT, "langfuse-client-secret": TRACES_CLIENT}
-"""Clients of the consoles, by their secrets."""
+_CLIENTS = {
+    "sso-client-secret": SSO_CLIENT,
+    "custodian-client-secret": CUSTODIAN_CLIENT,
+    "langfuse-client-secret": TRACES_CLIENT,
+}
+"""The gateway's own clients, by their secrets."""
 
 __all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "answers", "resource", "signed_in"]
 

@@ -13,7 +13,16 @@ from typing import Any, Literal
 
 import httpx
 
-from components.realm import AUDITOR, CLI_CLIENT, DEMO_CLIENT, REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
+from components.realm import (
+    AUDITOR,
+    CLI_CLIENT,
+    CUSTODIAN_CLIENT,
+    DEMO_CLIENT,
+    REALM,
+    SSO_CLIENT,
+    TRACES_CLIENT,
+    agent_client,
+)
 from config.stack import Stack
 from infra.cli.console import CommandError
 from infra.cli.keycloak import signed_in
@@ -86,7 +95,7 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
 
 def _in_file(stack: Stack) -> set[str]:
     clients = [
-        *(SSO_CLIENT, CLI_CLIENT),
+        *(SSO_CLIENT, CLI_CLIENT, CUSTODIAN_CLIENT),
         *([DEMO_CLIENT] if stack.environment == "demo" else []),
         *([TRACES_CLIENT] if stack.observability.backend == "langfuse" else []),
     ]

@@ -24,6 +24,7 @@ from runtime.contract import Budget, Estimate, GuardCategory, PolicyError, Token
 from runtime.custodian import chain_api, keys_api, ledger, money_api
 from runtime.custodian.database import Database
 from runtime.custodian.database import Request as Requested
+from runtime.custodian.directory import Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, too_dear
 from runtime.custodian.litellm import Accounts
@@ -103,6 +104,7 @@ class Custodian:
             Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
             Route("/records", of_operator(self._is_operator)(self.list_records)),
+            Route("/records/ended", self.ended, methods=["POST"]),
             Route("/records/admitted", self._recorded(self.admitted), methods=["POST"]),
             Route("/records/refused", self._recorded(self.refused), methods=["POST"]),
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
@@ -136,7 +138,7 @@ class Custodian:
         """A new virtual key for whoever holds a good access token; a virtual key cannot beget another."""
         trace = new_trace()
         try:
-            subject = await self._gate.verifier.subject(credential(request.headers))
+            subject = await self._gate.signed_in(credential(request.headers))
             key = await self._gate.new_key(subject)
         except UnauthenticatedError as error:
             refusal = Refusal(status=401, code="invalid_api_key", message=str(error))
@@ -214,6 +216,12 @@ class Custodian:
         self._egress.forget(about.trace)
         return JSONResponse({"cost_usd": str(cost), "counted": counted})
 
+    async def ended(self, request: Request) -> Response:
+        """For the hooks: whose access has ended, so that no answer goes on to them."""
+        if not _holds(request, self._settings.record_token):
+            return JSONResponse({"error": "not allowed"}, status_code=401)
+        return JSONResponse({"subjects": self._gate.directory.out()})
+
     def _budget(self, about: Assertion) -> Budget | None:
         try:
             return self._gate.policy(about).budget
@@ -283,13 +291,23 @@ def build(settings: Settings, egress: Egress) -> Starlette:
     http = httpx.AsyncClient(trust_env=False)
     database = Database(settings.database, Writer(settings.chain_key, settings.retired_chain_key))
     rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
+    keycloak = Keycloak(settings.realm_url, settings.client, settings.client_secret, http)
+
+    async def note(sub: str, why_not: str) -> None:
+        try:
+            await database.note_access(sub, why_not)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            raise UnavailableError("the chain cannot be written now") from None
+
+    directory = Directory(keycloak, note)
     gate = Gate(
         policies=settings.policies,
-        verifier=Verifier(rules, Keys(settings.jwks_url, http), settings.policies),
+        verifier=Verifier(rules, Keys(f"{settings.realm_url}/protocol/openid-connect/certs", http), settings.policies),
         database=database,
         accounts=Accounts(http, settings.litellm_url, settings.master_key, settings.subject_seed),
         signing_key=settings.assertion_key,
         egress=egress,
+        directory=directory,
     )
 
     async def reap() -> None:
@@ -301,9 +319,10 @@ def build(settings: Settings, egress: Egress) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await database.open()
-        reaper = asyncio.create_task(reap())
+        tasks = [asyncio.create_task(reap()), asyncio.create_task(directory.watch())]
         yield
-        reaper.cancel()
+        for task in tasks:
+            task.cancel()
         await database.close()
         await http.aclose()
 

@@ -146,6 +146,15 @@ class Database:
 
         return await self._writer.write(work)
 
+    async def note_access(self, sub: str, why_not: str) -> None:
+        """Put into the chain that a subject may come in no more, and why, or (empty) that it may again."""
+        draft = Draft("access-ended", {"sub": sub, "why": why_not}) if why_not else Draft("access-given", {"sub": sub})
+
+        async def work(_: asyncpg.Connection) -> tuple[None, list[Draft]]:
+            return None, [draft]
+
+        await self._writer.write(work)
+
     async def standing(self, sub: str, budget: Budget) -> Standing:
         """How ``sub`` stands in the running period."""
         return await ledger.standing(self.pool, sub, budget)

@@ -15,6 +15,7 @@ from runtime.assertion import HEADER, Assertion, sign
 from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
 from runtime.custodian.database import Database
+from runtime.custodian.directory import Directory
 from runtime.custodian.egress import Egress
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
@@ -75,6 +76,7 @@ class Gate:
     accounts: Accounts
     signing_key: Delivered
     egress: Egress
+    directory: Directory
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
         """Headers to put on the request, or why it is refused."""
@@ -119,8 +121,19 @@ class Gate:
             found = await self.database.key_subject(digest(given))
             if found is None:
                 raise UnauthenticatedError("the key is not valid")
+            await self.directory.check(found)
             return found
-        return await self.verifier.subject(given)
+        return await self.signed_in(given)
+
+    async def signed_in(self, token: str) -> Subject:
+        """Who holds this access token.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
+        """
+        subject = await self.verifier.subject(token)
+        await self.directory.check(subject)
+        return subject
 
     def policy(self, subject: Subject | Assertion) -> EffectivePolicy:
         """The subject's effective policy. Raises ``PolicyError`` when there is none."""

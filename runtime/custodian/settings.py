@@ -20,9 +20,13 @@ class Settings:
     """``demo_client``: the OAuth client whose tokens are marked as demo; empty outside a demo."""
 
     issuer: str
-    jwks_url: str
+    realm_url: str
+    """The realm as the custodian reaches it; ``issuer`` is what its tokens name."""
     audience: str
     demo_client: str
+    client: str
+    """The custodian's own client in the realm."""
+    client_secret: Delivered
     litellm_url: str
     policies: Policies
     upstreams: Upstreams
@@ -41,9 +45,11 @@ def load() -> Settings:
     environment, password = os.environ, Delivered("custodian-db-password")
     return Settings(
         issuer=environment["PRAXIS_ISSUER"],
-        jwks_url=environment["PRAXIS_JWKS_URL"],
+        realm_url=environment["PRAXIS_REALM_URL"],
         audience=environment["PRAXIS_AUDIENCE"],
         demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
+        client=environment["PRAXIS_CLIENT"],
+        client_secret=Delivered("custodian-client-secret"),
         litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
         upstreams=Upstreams.model_validate_json(UPSTREAMS.read_text(encoding="utf-8")),

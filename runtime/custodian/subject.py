@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.contract import Kind
 
@@ -30,3 +30,5 @@ class Subject:
     department: str
     credential: str
     demo: bool
+    issued: int | None = field(default=None, compare=False)
+    """When the sign-in was that the credential comes from (seconds since 1970); None for a virtual key."""

@@ -31,7 +31,7 @@ REMEMBERED = 10_000
 _BAD = "the token is not valid"
 _SERVICE_ACCOUNT = "service-account-"
 """How Keycloak names the user behind a client."""
-_AGENT_CLIENT = "agent-"
+AGENT_CLIENT = "agent-"
 """How this stack names the client of an agent."""
 
 
@@ -166,7 +166,7 @@ class Verifier:
         """
         azp, username = str(claims.get("azp", "")), str(claims.get("preferred_username", ""))
         agent = username.startswith(_SERVICE_ACCOUNT)
-        if agent and (username != f"{_SERVICE_ACCOUNT}{azp}" or not azp.startswith(_AGENT_CLIENT)):
+        if agent and (username != f"{_SERVICE_ACCOUNT}{azp}" or not azp.startswith(AGENT_CLIENT)):
             # Neither another client's account nor a person who chose such a user name is an agent.
             raise ForbiddenError(f"'{username}' is no agent of this gateway")
         role = pick_role(self._policies, _texts(claims.get("roles")))
@@ -176,13 +176,19 @@ class Verifier:
             raise ForbiddenError(f"'{username}' has no {missing} in this gateway")
         return Subject(
             sub=str(claims["sub"]),
-            name=azp.removeprefix(_AGENT_CLIENT) if agent else username,
+            name=azp.removeprefix(AGENT_CLIENT) if agent else username,
             kind=Kind.AGENT if agent else Kind.PERSON,
             role=role,
             department=departments[0],
             credential="oidc",
             demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
+            issued=_seconds(claims.get("iat")),
         )
+
+
+def _seconds(value: object) -> int:
+    """A time that is missing lies before every other."""
+    return value if isinstance(value, int) else 0
 
 
 def _texts(value: object) -> list[str]:

@@ -23,6 +23,7 @@ from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
+from runtime.hooks.ended import REFUSAL, AccessEndedError, Ended
 from runtime.hooks.estimate import estimate
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
@@ -98,6 +99,7 @@ class Gate:
     salt: bytes
     guard: Guard
     records: Records
+    ended: Ended
     telemetry: Telemetry
     max_bytes: int
 
@@ -157,7 +159,10 @@ class Gate:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = _Answer(self, exchange, send, counted=True)
         try:
-            await self.app(inner, _once(content, receive), answer.send)
+            with self.ended.watched():
+                await self.app(inner, _once(content, receive), answer.send)
+        except AccessEndedError:
+            return
         except Exception:
             await answer.fail()
             raise
@@ -260,10 +265,12 @@ class _Answer:
         self._stream: Stream | None = None
 
     async def send(self, message: Message) -> None:
-        """ASGI send."""
+        """ASGI send. Raises ``AccessEndedError`` when the answer is not to go on."""
         if message["type"] == "http.response.start":
             await self._begin(message)
         elif self._stream is not None:
+            if self._ended:
+                await self._cut()
             await self._pass(self._stream, message)
         else:
             self._buffer.append(message.get("body", b""))
@@ -278,7 +285,7 @@ class _Answer:
         exchange = self._exchange
         broken = self._stream is not None and not self._stream.finished
         if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
-            exchange.reason = "usage_estimated"
+            exchange.reason = REFUSAL.code if exchange.reason == REFUSAL.code else "usage_estimated"
         try:
             await self._gate.records.settle(exchange.record())
         finally:
@@ -292,6 +299,19 @@ class _Answer:
         refusal = Refusal(status=503, code="gateway_failed", message="the gateway failed; try again")
         self._exchange.status, self._exchange.reason = refusal.status, refusal.code
         await _refuse(self._send, refusal, self._exchange.dialect, self._exchange.about.trace)
+
+    @property
+    def _ended(self) -> bool:
+        return self._counted and not self._settled and self._exchange.about.sub in self._gate.ended
+
+    async def _cut(self) -> None:
+        """End a stream, in words. What has passed is counted."""
+        self._exchange.reason = REFUSAL.code
+        await self.settle()
+        name = b"event: error\n" if self._exchange.dialect is Dialect.ANTHROPIC else b""
+        event = name + b"data: " + REFUSAL.encoded(self._exchange.dialect) + b"\n\n"
+        await self._send({"type": "http.response.body", "body": event, "more_body": False})
+        raise AccessEndedError
 
     async def _begin(self, message: Message) -> None:
         self._exchange.status = message["status"]
@@ -322,7 +342,12 @@ class _Answer:
             await _refuse(self._send, refusal, exchange.dialect, exchange.about.trace)
             return
         read_answer(content, exchange.dialect, exchange.usage)
+        if ended := self._ended:
+            exchange.status, exchange.reason = REFUSAL.status, REFUSAL.code
         await self.settle()
+        if ended:
+            await _refuse(self._send, REFUSAL, exchange.dialect, exchange.about.trace)
+            return
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": content})
 

@@ -90,6 +90,14 @@ class Records:
         """
         await self._post(what, body)
 
+    async def ended(self) -> frozenset[str]:
+        """Ids of the subjects whose access has ended.
+
+        Raises:
+            NotRecordedError: the custodian does not say.
+        """
+        return frozenset(map(str, (await self._post("ended", {})).get("subjects", [])))
+
     async def _post(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
         content = json.dumps(body).encode()
         try:

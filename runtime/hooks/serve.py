@@ -65,10 +65,15 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
 
     from runtime.contract import Policies
     from runtime.guards import Guard
+    from runtime.hooks.ended import Ended
     from runtime.hooks.middleware import Gate
     from runtime.hooks.records import Connections, Records
     from runtime.hooks.telemetry import Telemetry
 
+    records = Records(
+        Connections(os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100")),
+        Delivered("custodian-record-token"),
+    )
     return Gate(
         app=app,
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
@@ -77,10 +82,8 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
         inner_key=inner_key,
         salt=read_secret("litellm-salt-key").encode(),
         guard=Guard(),
-        records=Records(
-            Connections(os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100")),
-            Delivered("custodian-record-token"),
-        ),
+        records=records,
+        ended=Ended(records),
         telemetry=Telemetry(os.environ.get("PRAXIS_OTLP_ENDPOINT", "http://collector:4318/v1/traces")),
         max_bytes=int(os.environ.get("PRAXIS_MAX_REQUEST_MIB", "32")) * 2**20,
     )

@@ -154,6 +154,26 @@ class Program:
             role=role.name,
             opts=opts,
         )
+        management = keycloak.openid.Client(
+            "management",
+            realm_id=realm.id,
+            client_id="realm-management",
+            name="${client_realm-management}",
+            access_type="BEARER-ONLY",
+            import_=True,
+            opts=opts,
+        )
+        keycloak.openid.ClientServiceAccountRole(
+            "account-client-role",
+            realm_id=realm.id,
+            service_account_user_id=agent.service_account_user_id,
+            client_id=management.id,
+            role="view-users",
+            opts=opts,
+        )
+        keycloak.RealmEvents(
+            "events", realm_id=realm.id, admin_events_enabled=True, events_listeners=["jboss-logging"], opts=opts
+        )
         user = keycloak.User(
             "user",
             realm_id=realm.id,

@@ -25,7 +25,17 @@ from runtime.custodian.egress_api import application
 from runtime.custodian.settings import Settings
 from runtime.store import Ed25519Key
 from runtime.with_secrets import Delivered
-from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, claims
+from tests.unit.runtime.realm import (
+    AUDIENCE,
+    CLIENT,
+    CLIENT_SECRET,
+    DEMO_CLIENT,
+    ISSUER,
+    POLICIES,
+    REALM_URL,
+    Realm,
+    claims,
+)
 
 LITELLM = "http://litellm:4000"
 MASTER = "sk-master-canary"
@@ -155,6 +165,7 @@ SECRETS = {
     "assertion-private-key": SIGNING.as_pem(private=True).decode(),
     "custodian-record-token": "record-canary",
     "custodian-admin-token": "admin-canary",
+    "custodian-client-secret": CLIENT_SECRET,
 }
 
 
@@ -169,7 +180,9 @@ def deliver(folder: Path, **values: str) -> None:
 def settings(database: dict[str, str], folder: Path, policies: Policies = POLICIES) -> Settings:
     return Settings(
         issuer=ISSUER,
-        jwks_url=JWKS_URL,
+        realm_url=REALM_URL,
+        client=CLIENT,
+        client_secret=Delivered("custodian-client-secret", folder),
         audience=AUDIENCE,
         demo_client=DEMO_CLIENT,
         litellm_url=LITELLM,
@@ -192,7 +205,7 @@ async def running(database: dict[str, str], policies: Policies = POLICIES) -> As
     realm, litellm, egress = Realm(), FakeLiteLLM(), Egress(UPSTREAMS, PROVIDER_KEYS.get)
     with respx.mock(assert_all_called=False) as outside, TemporaryDirectory() as folder:
         deliver(Path(folder), **SECRETS)
-        outside.get(JWKS_URL).mock(side_effect=realm.answer)
+        outside.route(host="keycloak").mock(side_effect=realm.answer)
         outside.route(host="litellm").mock(side_effect=litellm.answer)
         app = build(settings(database, Path(folder), policies), egress)
         async with app.router.lifespan_context(app):

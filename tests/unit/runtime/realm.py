@@ -13,7 +13,10 @@ from joserfc.jwk import ECKey, RSAKey
 from runtime.contract import Policies
 
 ISSUER = "http://id.localhost:8080/realms/praxis"
-JWKS_URL = "http://keycloak:8080/realms/praxis/protocol/openid-connect/certs"
+REALM_URL = "http://keycloak:8080/realms/praxis"
+JWKS_URL = f"{REALM_URL}/protocol/openid-connect/certs"
+TOKEN_URL = f"{REALM_URL}/protocol/openid-connect/token"
+CLIENT, CLIENT_SECRET = "praxis-custodian", "client-canary"
 AUDIENCE = "praxis-gateway"
 DEMO_CLIENT = "praxis-demo-cli"
 
@@ -39,7 +42,11 @@ ENCRYPTION = RSAKey.generate_key(2048, {"kid": "enc-1", "use": "enc", "alg": "RS
 
 
 class Realm:
-    """Signs tokens with its keys and publishes them. ``down`` makes it answer 503; ``asked`` counts fetches."""
+    """Signs tokens with its keys and publishes them, and tells of its accounts.
+
+    ``down`` makes it answer 503; ``asked`` counts fetches of the keys. Every account is there and enabled unless
+    ``accounts`` says otherwise (None: deleted); ``clients`` is the same for agents' clients.
+    """
 
     def __init__(self) -> None:
         self.rsa, self.ec, self.encryption = RSA, EC, ENCRYPTION
@@ -47,17 +54,46 @@ class Realm:
         self.odd: list[dict[str, str]] = []
         self.down = False
         self.asked = 0
+        self.accounts: dict[str, dict[str, Any] | None] = {}
+        self.clients: dict[str, dict[str, Any] | None] = {}
+        self.events: list[dict[str, Any]] = []
+        self.looked_at: list[str] = []
+        self.signed_in = 0
 
     def http(self) -> httpx.AsyncClient:
         """A client for which the realm is the whole world."""
         return httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
+    def happens(self, path: str, operation: str = "UPDATE", time_ms: int | None = None) -> None:
+        """An administrator did something."""
+        when = int(time.time() * 1000) if time_ms is None else time_ms
+        self.events.insert(0, {"time": when, "resourcePath": path, "operationType": operation})
+
     def answer(self, request: httpx.Request) -> httpx.Response:
-        assert str(request.url) == JWKS_URL
-        self.asked += 1
         if self.down:
             return httpx.Response(503)
+        if str(request.url) == TOKEN_URL:
+            self.signed_in += 1
+            assert CLIENT_SECRET.encode() in request.content
+            return httpx.Response(200, json={"access_token": "of-the-custodian", "expires_in": 600})
+        if request.url.path.startswith("/admin/realms/praxis/"):
+            assert request.headers["authorization"] == "Bearer of-the-custodian"
+            return self._admin(request.url.path.removeprefix("/admin/realms/praxis"), request.url.params)
+        assert str(request.url) == JWKS_URL
+        self.asked += 1
         return httpx.Response(200, json={"keys": [*self.odd, *(key.as_dict(private=False) for key in self.published)]})
+
+    def _admin(self, path: str, query: httpx.QueryParams) -> httpx.Response:
+        if path == "/admin-events":
+            since, first, most = (int(query.get(name, "0")) for name in ("dateFrom", "first", "max"))
+            fresh = [event for event in self.events if event["time"] >= since]
+            return httpx.Response(200, json=fresh[first : first + most])
+        self.looked_at.append(path)
+        if path == "/clients":
+            client = self.clients.get(query["clientId"], {})
+            return httpx.Response(200, json=[] if client is None else [{"enabled": True, **client}])
+        account = self.accounts.get(path.removeprefix("/users/"), {})
+        return httpx.Response(404) if account is None else httpx.Response(200, json={"enabled": True, **account})
 
     def sign(self, claims: dict[str, Any], key: RSAKey | ECKey | None = None, **header: Any) -> str:
         """A token over exactly these claims."""

@@ -60,7 +60,7 @@ class ClientType(TableType):
         "standardTokenExchangeEnabled": flag("attributes.standard\\.token\\.exchange\\.enabled"),
     }
     constant = {"protocol": "openid-connect"}
-    supported = frozenset({*fields, "accessType", "realmId"})
+    supported = frozenset({*fields, "accessType", "import", "realmId"})
     defaults = {
         "alwaysDisplayInConsole": False,
         "backchannelLogoutSessionRequired": True,
@@ -103,6 +103,19 @@ class ClientType(TableType):
     def find(self, inputs: Plain, call: Call) -> str | None:
         found = self.admin.get(self.collection(inputs), call, clientId=inputs["clientId"])
         return str(found[0]["id"]) if found else None
+
+    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
+        """With ``import``, a client that Keycloak has made itself is taken over; what is not given stays."""
+        if not inputs.get("import"):
+            return super().create(inputs, call)
+        own_id = self.find(inputs, call)
+        if own_id is None:
+            raise PluginError(f"realm '{inputs['realmId']}' has no client '{inputs['clientId']}' to import")
+        return own_id, self.update(own_id, inputs, inputs, call)
+
+    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
+        if not state.get("import"):
+            super().delete(resource_id, state, call)
 
     def body(self, inputs: Plain) -> dict[str, Any]:
         return {**super().body(inputs), **_ACCESS[inputs["accessType"]]}
@@ -200,35 +213,58 @@ class ServiceAccountRoleType(ResourceType):
 
     token = "keycloak:openid/clientServiceAccountRealmRole:ClientServiceAccountRealmRole"  # noqa: S105 - a type token
     supported = frozenset({"realmId", "role", "serviceAccountUserId"})
+    place: ClassVar[tuple[str, ...]] = ("realmId", "serviceAccountUserId")
+    """What an import's id names before the role's."""
+    import_form: ClassVar[str] = "REALM/SERVICE_ACCOUNT_USER_ID/ROLE_ID"
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
 
+    def roles(self, values: Plain) -> str:
+        """Path of the roles that can be given."""
+        return f"/{values['realmId']}/roles"
+
+    def mappings(self, values: Plain) -> str:
+        """Path of those that the account has."""
+        return f"/{values['realmId']}/users/{values['serviceAccountUserId']}/role-mappings/realm"
+
     def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
-        role = self._admin.get(f"/{inputs['realmId']}/roles/{segment(inputs['role'])}", call)
-        self._admin.post(_mappings(inputs), [role], call)
+        role = self._role(inputs, call)
+        self._admin.post(self.mappings(inputs), [role], call)
         return f"{inputs['serviceAccountUserId']}/{role['id']}", {}
 
     def read(self, resource_id: str, state: Plain, call: Call) -> tuple[str, Plain]:
-        *place, user, role_id = resource_id.split("/")
+        *place, role_id = resource_id.split("/")
         if not state:
-            if len(place) != 1:
-                raise PluginError(
-                    f"'{resource_id}' is no import id for this type: it is REALM/SERVICE_ACCOUNT_USER_ID/ROLE_ID"
-                )
-            state = {"realmId": place[0], "serviceAccountUserId": user}
-        for role in self._admin.get(_mappings(state), call):
+            if len(place) != len(self.place):
+                raise PluginError(f"'{resource_id}' is no import id for this type: it is {self.import_form}")
+            state = dict(zip(self.place, place, strict=True))
+        for role in self._admin.get(self.mappings(state), call):
             if role["id"] == role_id:
-                return f"{user}/{role_id}", {**state, "role": role["name"]}
+                return f"{state['serviceAccountUserId']}/{role_id}", {**state, "role": role["name"]}
         raise GoneError("the service account does not have this role")
 
     def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
         return {}  # by the schema every change is a replacement
 
     def delete(self, resource_id: str, state: Plain, call: Call) -> None:
-        role = self._admin.get(f"/{state['realmId']}/roles/{segment(state['role'])}", call)
-        self._admin.delete(_mappings(state), call, [role])
+        self._admin.delete(self.mappings(state), call, [self._role(state, call)])
+
+    def _role(self, values: Plain, call: Call) -> Any:
+        return self._admin.get(f"{self.roles(values)}/{segment(values['role'])}", call)
 
 
-def _mappings(values: Plain) -> str:
-    return f"/{values['realmId']}/users/{values['serviceAccountUserId']}/role-mappings/realm"
+class ServiceAccountClientRoleType(ServiceAccountRoleType):
+    """``keycloak:openid/clientServiceAccountRole:ClientServiceAccountRole``: a role that another client has."""
+
+    token = "keycloak:openid/clientServiceAccountRole:ClientServiceAccountRole"  # noqa: S105 - a type token
+    supported = frozenset({"clientId", "realmId", "role", "serviceAccountUserId"})
+    place = ("realmId", "serviceAccountUserId", "clientId")
+    import_form = "REALM/SERVICE_ACCOUNT_USER_ID/CLIENT_ID/ROLE_ID"
+
+    def roles(self, values: Plain) -> str:
+        return f"/{values['realmId']}/clients/{values['clientId']}/roles"
+
+    def mappings(self, values: Plain) -> str:
+        user = f"/{values['realmId']}/users/{values['serviceAccountUserId']}"
+        return f"{user}/role-mappings/clients/{values['clientId']}"

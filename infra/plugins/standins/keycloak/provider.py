@@ -63,11 +63,12 @@ class KeycloakStandIn(StandIn):
     def make_types(self) -> Iterable[ResourceType]:
         from infra.plugins.standins.keycloak import clients, mappers, people
         from infra.plugins.standins.keycloak.client import Admin
-        from infra.plugins.standins.keycloak.realm import RealmType
+        from infra.plugins.standins.keycloak.realm import RealmEventsType, RealmType
 
         admin = Admin(self.settings)
         return [
             RealmType(admin),
+            RealmEventsType(admin),
             people.RoleType(admin),
             people.GroupType(admin),
             people.UserType(admin),
@@ -77,6 +78,7 @@ class KeycloakStandIn(StandIn):
             clients.ClientScopeType(admin),
             clients.DefaultScopesType(admin),
             clients.ServiceAccountRoleType(admin),
+            clients.ServiceAccountClientRoleType(admin),
             mappers.AudienceMapperType(admin),
             mappers.GroupMapperType(admin),
             mappers.RealmRoleMapperType(admin),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from infra.plugins.standins.durations import nanoseconds
-from infra.plugins.standins.keycloak.table import Field, TableType, pick, plainly, put, span
+from infra.plugins.standins.keycloak.table import Field, TableType, pick, plainly, put, span, texts
 from infra.plugins.standins.kinds import Call
 from infra.plugins.standins.values import Plain, known
 
@@ -131,3 +131,47 @@ class RealmType(TableType):
         if declared or "realm" not in known:
             live["securityDefenses"] = defenses
         return live
+
+
+class RealmEventsType(TableType):
+    """``keycloak:index/realmEvents:RealmEvents``: what a realm writes down. Its id is the realm's name."""
+
+    token = "keycloak:index/realmEvents:RealmEvents"  # noqa: S105 - a type token
+    fields: ClassVar[Mapping[str, Field]] = {
+        **{
+            name: plainly(name, absent=False)
+            for name in ("adminEventsDetailsEnabled", "adminEventsEnabled", "eventsEnabled")
+        },
+        "eventsExpiration": Field("eventsExpiration", empty=0, absent=0),
+        "eventsListeners": texts("eventsListeners", absent=[]),
+        "enabledEventTypes": texts("enabledEventTypes", absent=[]),
+    }
+    supported = frozenset({*fields, "realmId"})
+    sets = frozenset({"enabledEventTypes"})
+    import_form = "REALM"
+    place = ()
+
+    def collection(self, values: Plain) -> str:
+        return f"/{values['realmId']}/events/config"
+
+    def item(self, resource_id: str, values: Plain) -> str:
+        return f"/{resource_id}/events/config"
+
+    def find(self, inputs: Plain, call: Call) -> str | None:
+        return None  # there always is one
+
+    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
+        realm = str(inputs["realmId"])
+        return realm, self.update(realm, {}, inputs, call)
+
+    def located(self, import_id: str) -> tuple[Plain, str]:
+        return {"realmId": import_id}, import_id
+
+    def state(self, body: Mapping[str, Any], known: Plain) -> Plain:
+        """As upstream, types of events are looked at only where they are declared: Keycloak lists all it knows."""
+        live = super().state(body, known)
+        return {name: value for name, value in live.items() if name != "enabledEventTypes" or known.get(name)}
+
+    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
+        off: Plain = {name: field.absent for name, field in self.fields.items()}
+        self.admin.put(self.item(resource_id, state), {**off, "eventsListeners": ["jboss-logging"]}, call)

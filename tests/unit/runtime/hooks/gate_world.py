@@ -6,6 +6,7 @@ loopback that reads real OTLP. Guard, assertions and policies are the real ones.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import threading
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from runtime.assertion import Assertion, sign
 from runtime.contract import Kind, resolve
 from runtime.guards import Guard
+from runtime.hooks.ended import Ended
 from runtime.hooks.middleware import Gate
 from runtime.hooks.records import Records
 from runtime.hooks.telemetry import Telemetry
@@ -48,6 +50,8 @@ class Upstream:
         self.content: Any = None
         self.chunks: list[bytes] | None = None
         self.fails_after: int | None = None
+        self.pause_s = 0.0
+        """Before each part of an answer."""
         self.before: Callable[[], None] = lambda: None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -68,6 +72,7 @@ class Upstream:
         for number, part in enumerate(parts):
             if self.fails_after is not None and number >= self.fails_after:
                 raise RuntimeError("LiteLLM broke")
+            await asyncio.sleep(self.pause_s)
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -154,6 +159,7 @@ class World:
         deliver(folder, **{"custodian-record-token": "record-token"})
         self.upstream, self.custodian, self.collector = Upstream(), Custodian(), collector
         self.telemetry = Telemetry(collector.url)
+        records = Records(self.custodian.post, Delivered("custodian-record-token", folder))
         self.gate = Gate(
             app=self.upstream,
             policies=POLICIES,
@@ -162,7 +168,8 @@ class World:
             inner_key=INNER,
             salt=b"salt",
             guard=guard,
-            records=Records(self.custodian.post, Delivered("custodian-record-token", folder)),
+            records=records,
+            ended=Ended(records),
             telemetry=self.telemetry,
             max_bytes=2**20,
         )
