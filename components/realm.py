@@ -190,14 +190,11 @@ class Realm(pulumi.ComponentResource):
             service_accounts_enabled=True,
             opts=self._opts,
         )
-        management = keycloak.openid.Client(
-            f"{self._name}-client-{MANAGEMENT_CLIENT}",
+        # Which id its own client has, Keycloak alone knows.
+        management = keycloak.openid.get_client_output(
             realm_id=self._id,
             client_id=MANAGEMENT_CLIENT,
-            name="${client_realm-management}",
-            access_type="BEARER-ONLY",
-            import_=True,
-            opts=self._opts,
+            opts=pulumi.InvokeOutputOptions(provider=self._args.provider, parent=self, depends_on=[client]),
         )
         for role in MAY_LOOK:
             keycloak.openid.ClientServiceAccountRole(

@@ -1,7 +1,8 @@
-"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with three more people.
+"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with four more people.
 
 ``carol`` has a budget for less than one answer, ``dave`` one for about ten. ``eve`` is a demo user of a role that may
-use no model at all. With an authority given, models of a provider are declared too, which the tests themselves play.
+use no model at all. ``frank`` leaves the company, again and again. With an authority given, models of a provider are
+declared too, which the tests themselves play.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def declare(folder: Path, authority: str = "") -> None:
         "email": "dave@example.com",
         "budget": {"usd": 0.0002, "period": "month"},
     }
+    raw["people"]["frank"] = {**person, "role": "engineer", "email": "frank@example.com"}
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
     if authority:
         raw["egress"] = {"authorities": authority}
@@ -138,6 +140,11 @@ class Proof:
         headers = {"x-api-key": credential} if credential else {}
         headers |= {"anthropic-version": "2023-06-01", **(extra or {})}
         return httpx.post(f"{self.url}/v1/messages", json=body, headers=headers, timeout=120, trust_env=False)
+
+    def models(self, credential: str) -> httpx.Response:
+        """The list of models: the shortest question that is asked with a credential."""
+        headers = {"Authorization": f"Bearer {credential}"}
+        return httpx.get(f"{self.url}/v1/models", headers=headers, timeout=30, trust_env=False)
 
     def receipt(self, trace: str) -> dict[str, Any]:
         """The record of one request."""

@@ -54,7 +54,10 @@ class Recorder(pulumi.runtime.Mocks):
         return f"{args.name}-id", outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"the program asks a provider: {args.token}")
+        asked = (args.token, args.args.get("clientId"))
+        if asked != ("keycloak:openid/getClient:getClient", realm.MANAGEMENT_CLIENT):
+            raise AssertionError(f"the program asks a provider: {asked}")
+        return {**args.args, "id": "management-id"}, None
 
 
 @dataclass
@@ -166,6 +169,17 @@ class TestComposition:
         target = build(stack).target
         assert list(target.services).index("litellm") < list(target.services).index("custodian")
         assert [type(one) for one in target.after["custodian"]] == [realm.Realm, governance.Governance]
+
+    def test_the_custodian_may_look_in_keycloak_and_change_nothing(self, stack: Stack) -> None:
+        built = build(stack)
+        roles = built.inputs("keycloak:openid/clientServiceAccountRole:ClientServiceAccountRole").values()
+        assert {(role["serviceAccountUserId"], role["clientId"]) for role in roles} == {
+            ("praxis-identity-praxis-client-praxis-custodian-user", "management-id")
+        }
+        assert {role["role"] for role in roles} == {"view-clients", "view-events", "view-users"}
+        (events,) = built.inputs("keycloak:index/realmEvents:RealmEvents").values()
+        assert events["adminEventsEnabled"]
+        assert not events.get("adminEventsDetailsEnabled"), "they would hold what was set"
 
     def test_the_demo_sign_in_exists_in_a_demo_alone(self, stack: Stack) -> None:
         demo = "praxis-identity-praxis-client-praxis-demo-cli"

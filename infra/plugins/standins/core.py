@@ -18,8 +18,8 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.runtime.rpc import UNKNOWN
 
 from infra.plugins.standins.compare import differences, nothing, same
-from infra.plugins.standins.kinds import Call, GoneError, PluginError, ResourceType
-from infra.plugins.standins.schema import Problem, ResourceSchema, resource, settings
+from infra.plugins.standins.kinds import Call, Function, GoneError, PluginError, ResourceType
+from infra.plugins.standins.schema import Problem, ResourceSchema, function_rules, resource, settings
 from infra.plugins.standins.values import Plain, blank, is_unknown, plain, secrets_in, wrapped
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -57,6 +57,15 @@ class StandIn(sdk.Provider):
     @abstractmethod
     def make_types(self) -> Iterable[ResourceType]:
         """The tables of the types that are served. Asked for once, and only when one is needed."""
+
+    def make_functions(self) -> Mapping[str, Function]:
+        """The functions that are served, by token."""
+        return {}
+
+    @cached_property
+    def functions(self) -> Mapping[str, Function]:
+        """The functions by token."""
+        return self.make_functions()
 
     @cached_property
     def served(self) -> Mapping[str, ResourceType]:
@@ -191,6 +200,20 @@ class StandIn(sdk.Provider):
             await self._do(f"delete {request.name}", call, kind.delete, request.resource_id, state, call)
         except GoneError:
             return
+
+    async def invoke(self, request: sdk.InvokeRequest) -> sdk.InvokeResponse:
+        if request.tok not in self.functions:
+            served = ", ".join(sorted(self.functions)) or "none"
+            raise PluginError(f"{request.tok} is not served by this plugin; functions that it serves: {served}")
+        function, rules = self.functions[request.tok], function_rules(self._schema, request.tok)
+        given = plain(request.args)
+        problems = [*rules.problems(given), *_unsupported(rules, given, function.supported)]
+        if problems:
+            return sdk.InvokeResponse(failures=_failures(problems))
+        call = self._call(request.tok, 0, READ_PATIENCE_S)
+        found = await self._do(request.tok, call, function.ask, given, call)
+        known = {key: value for key, value in found.items() if key in rules.outputs}
+        return sdk.InvokeResponse(return_value=wrapped(known, rules.secrets | function.secret))
 
     async def cancel(self) -> None:
         self._cancelled.set()

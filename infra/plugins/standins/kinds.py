@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -54,6 +54,16 @@ class Call:
         """
         if self.cancelled.wait(seconds):
             raise PluginError(f"cancelled while waiting for {waiting_for}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function of a plugin: it looks something up. ``ask`` gives its result; ``supported`` are the inputs that it
+    acts on, ``secret`` the outputs that are secret where the schema forgets to say so."""
+
+    ask: Callable[[Plain, Call], Plain]
+    supported: frozenset[str]
+    secret: frozenset[str] = frozenset()
 
 
 class ResourceType(ABC):

@@ -145,6 +145,21 @@ def resource(schema: Mapping[str, Any], token: str) -> ResourceSchema:
     return ResourceSchema(token, schema["resources"][token], schema["types"])
 
 
+def function_rules(schema: Mapping[str, Any], token: str) -> ResourceSchema:
+    """One function of a loaded schema, in the same form."""
+    raw = schema["functions"][token]
+    given, found = raw["inputs"], raw["outputs"]
+    return ResourceSchema(
+        token,
+        {
+            "inputProperties": given["properties"],
+            "requiredInputs": given.get("required", []),
+            "properties": found["properties"],
+        },
+        schema["types"],
+    )
+
+
 def settings(schema: Mapping[str, Any]) -> ResourceSchema:
     """The provider's own settings, in the same form."""
     raw = {"properties": {}, **schema["provider"]}

@@ -166,3 +166,18 @@ def test_settings_of_the_providers_are_the_schema_s() -> None:
         known = schemas.settings(schemas.load(package)).inputs.keys()
         assert standin.supported_settings <= known
         assert standin.secret_settings <= known
+
+
+class TestFunctions:
+    """What is looked up, as the official plugin's function of that name."""
+
+    def test_those_the_program_uses_are_served(self) -> None:
+        names = {token for standin in STANDINS for token in standin.functions}
+        assert names == {"keycloak:openid/getClient:getClient"}
+
+    @pytest.mark.parametrize("standin", STANDINS, ids=lambda standin: standin.version)
+    def test_they_take_what_the_schema_knows(self, standin: StandIn) -> None:
+        for token, function in standin.functions.items():
+            rules = schemas.function_rules(schemas.load(token.partition(":")[0]), token)
+            assert rules.required <= function.supported <= rules.inputs.keys()
+            assert function.secret <= rules.outputs

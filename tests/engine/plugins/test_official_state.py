@@ -154,20 +154,11 @@ class Program:
             role=role.name,
             opts=opts,
         )
-        management = keycloak.openid.Client(
-            "management",
-            realm_id=realm.id,
-            client_id="realm-management",
-            name="${client_realm-management}",
-            access_type="BEARER-ONLY",
-            import_=True,
-            opts=opts,
-        )
         keycloak.openid.ClientServiceAccountRole(
             "account-client-role",
             realm_id=realm.id,
             service_account_user_id=agent.service_account_user_id,
-            client_id=management.id,
+            client_id="00000011-1111-4222-8333-444455556666",
             role="view-users",
             opts=opts,
         )

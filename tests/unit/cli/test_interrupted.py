@@ -17,11 +17,11 @@ import pytest
 from infra.cli.interrupted import LOCKS, RUN, alive, free_locks
 from infra.supply.engine import state_folder
 
-ENGINE = "import time; time.sleep(600)"
+# It says itself who it is: a process that is only just being started has no environment yet.
+ENGINE = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 COMMAND = f"""
 import os, subprocess, sys, time
-engine = subprocess.Popen([sys.executable, "-c", {ENGINE!r}], env={{**os.environ, {RUN!r}: str(os.getpid())}})
-print(engine.pid, flush=True)
+subprocess.Popen([sys.executable, "-c", {ENGINE!r}], env={{**os.environ, {RUN!r}: str(os.getpid())}})
 time.sleep(600)
 """
 

@@ -60,7 +60,7 @@ class ClientType(TableType):
         "standardTokenExchangeEnabled": flag("attributes.standard\\.token\\.exchange\\.enabled"),
     }
     constant = {"protocol": "openid-connect"}
-    supported = frozenset({*fields, "accessType", "import", "realmId"})
+    supported = frozenset({*fields, "accessType", "realmId"})
     defaults = {
         "alwaysDisplayInConsole": False,
         "backchannelLogoutSessionRequired": True,
@@ -104,18 +104,13 @@ class ClientType(TableType):
         found = self.admin.get(self.collection(inputs), call, clientId=inputs["clientId"])
         return str(found[0]["id"]) if found else None
 
-    def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
-        """With ``import``, a client that Keycloak has made itself is taken over; what is not given stays."""
-        if not inputs.get("import"):
-            return super().create(inputs, call)
-        own_id = self.find(inputs, call)
+    def looked_up(self, given: Plain, call: Call) -> Plain:
+        """``keycloak:openid/getClient:getClient``: a client that somebody else has made, Keycloak itself perhaps."""
+        own_id = self.find(given, call)
         if own_id is None:
-            raise PluginError(f"realm '{inputs['realmId']}' has no client '{inputs['clientId']}' to import")
-        return own_id, self.update(own_id, inputs, inputs, call)
-
-    def delete(self, resource_id: str, state: Plain, call: Call) -> None:
-        if not state.get("import"):
-            super().delete(resource_id, state, call)
+            raise PluginError(f"realm '{given['realmId']}' has no client '{given['clientId']}'")
+        _, live = self.read(own_id, {"realmId": given["realmId"]}, call)
+        return {**live, "id": own_id, "realmId": given["realmId"]}
 
     def body(self, inputs: Plain) -> dict[str, Any]:
         return {**super().body(inputs), **_ACCESS[inputs["accessType"]]}

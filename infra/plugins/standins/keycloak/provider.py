@@ -6,12 +6,17 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from infra.plugins.standins.core import READ_PATIENCE_S, StandIn
 from infra.plugins.standins.keycloak.settings import Settings
-from infra.plugins.standins.kinds import Call, ResourceType
+from infra.plugins.standins.kinds import Call, Function, ResourceType
 from infra.plugins.standins.schema import load
 from infra.plugins.standins.values import Plain
+
+if TYPE_CHECKING:
+    from infra.plugins.standins.keycloak.client import Admin
 
 MIN_TIMEOUT_S = 30.0
 """The official plugin's five seconds are too short for a server that has just started on two cores."""
@@ -62,10 +67,9 @@ class KeycloakStandIn(StandIn):
 
     def make_types(self) -> Iterable[ResourceType]:
         from infra.plugins.standins.keycloak import clients, mappers, people
-        from infra.plugins.standins.keycloak.client import Admin
         from infra.plugins.standins.keycloak.realm import RealmEventsType, RealmType
 
-        admin = Admin(self.settings)
+        admin = self._admin
         return [
             RealmType(admin),
             RealmEventsType(admin),
@@ -85,10 +89,23 @@ class KeycloakStandIn(StandIn):
             mappers.HardcodedClaimMapperType(admin),
         ]
 
-    def _sign_in(self) -> None:
+    def make_functions(self) -> Mapping[str, Function]:
+        from infra.plugins.standins.keycloak.clients import ClientType
+
+        return {
+            "keycloak:openid/getClient:getClient": Function(
+                ask=ClientType(self._admin).looked_up,
+                supported=frozenset({"clientId", "realmId"}),
+                secret=frozenset({"clientSecret"}),
+            )
+        }
+
+    @cached_property
+    def _admin(self) -> Admin:
         from infra.plugins.standins.keycloak.client import Admin
 
+        return Admin(self.settings)
+
+    def _sign_in(self) -> None:
         limit = time.monotonic() + READ_PATIENCE_S
-        Admin(self.settings).sign_in(
-            Call(name="", deadline=limit, patience_s=READ_PATIENCE_S, cancelled=threading.Event())
-        )
+        self._admin.sign_in(Call(name="", deadline=limit, patience_s=READ_PATIENCE_S, cancelled=threading.Event()))

@@ -1,0 +1,125 @@
+"""Whoever is disabled in Keycloak is out within five seconds: token, virtual key, and the answer that is on its way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from components.realm import REALM
+from infra.cli.keycloak import Admin, signed_in
+from tests.proof import NAME, Proof
+
+WITHIN_S = 5.0
+
+
+@pytest.fixture
+def keycloak(proof: Proof) -> Iterator[Admin]:
+    with signed_in(proof.stack, proof.store) as admin:
+        yield admin
+
+
+@contextmanager
+def changed(keycloak: Admin, path: str, **values: Any) -> Iterator[float]:
+    """Something in Keycloak is otherwise for a while; gives the time at which Keycloak knew it."""
+    before = keycloak.http.get(f"/admin/realms/{REALM}/{path}").raise_for_status().json()
+    keycloak.http.put(f"/admin/realms/{REALM}/{path}", json={**before, **values}).raise_for_status()
+    try:
+        yield time.monotonic()
+    finally:
+        keycloak.http.put(f"/admin/realms/{REALM}/{path}", json=before).raise_for_status()
+
+
+def until(proof: Proof, credential: str, status: int) -> None:
+    """Ask until this is the answer."""
+    end = time.monotonic() + 2 * WITHIN_S
+    while proof.models(credential).status_code != status:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", ["oidc", "virtual-key"])
+def test_a_person_who_is_disabled(proof: Proof, keycloak: Admin, kind: str) -> None:
+    credential = proof.token("frank", "--kind", kind)
+    assert proof.ask(credential, "Say hello.", max_tokens=1).status_code == 200
+    user = keycloak.subject_id("frank", agent=False)
+    with changed(keycloak, f"users/{user}", enabled=False) as since:
+        until(proof, credential, 401)
+        took_s = time.monotonic() - since
+        answer = proof.message(credential, "Say hello.", max_tokens=1)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
+        assert "the account is disabled" in answer.text
+    assert took_s <= WITHIN_S
+    until(proof, credential, 200)
+    events = [json.loads(line) for line in proof.praxis("audit", "export", NAME).stdout.splitlines()]
+    about = [event["kind"] for event in events if event["body"].get("sub") == user]
+    assert [kind for kind in about if kind.startswith("access-")][-2:] == ["access-ended", "access-given"]
+
+
+def test_the_answer_that_is_on_its_way_is_cut(proof: Proof, keycloak: Admin) -> None:
+    key = proof.token("frank", "--kind", "virtual-key")
+    user = keycloak.subject_id("frank", agent=False)
+    body = {
+        "model": "smollm2",
+        "max_tokens": 1500,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Count from one to one thousand, one number a line."}],
+    }
+    with httpx.stream(
+        "POST",
+        f"{proof.url}/v1/chat/completions",
+        json=body,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
+        trust_env=False,
+    ) as answer:
+        trace = answer.headers["x-praxis-trace-id"]
+        lines = answer.iter_lines()
+        assert next(lines).startswith("data: ")
+        with changed(keycloak, f"users/{user}", enabled=False) as since:
+            rest = [line for line in lines if line]
+            took_s = time.monotonic() - since
+    assert json.loads(rest[-1].removeprefix("data: "))["error"]["code"] == "access_ended"
+    assert took_s <= WITHIN_S
+    record = proof.receipt(trace)
+    assert (record["state"], record["reason"]) == ("settled", "access_ended")
+    assert record["output_tokens"] > 0
+    until(proof, key, 200)
+
+
+def test_a_sign_in_that_an_administrator_ends(proof: Proof, keycloak: Admin) -> None:
+    """*Sign out* in the console: the token is void, a new one is good, and a virtual key is none of its business."""
+    token, key = proof.token("frank"), proof.token("frank", "--kind", "virtual-key")
+    until(proof, token, 200)
+    time.sleep(1.1)  # Keycloak counts whole seconds
+    user = keycloak.subject_id("frank", agent=False)
+    keycloak.http.post(f"/admin/realms/{REALM}/users/{user}/logout").raise_for_status()
+    since = time.monotonic()
+    until(proof, token, 401)
+    assert time.monotonic() - since <= WITHIN_S
+    assert proof.models(key).status_code == 200
+    time.sleep(1.1)
+    assert proof.models(proof.token("frank")).status_code == 200
+
+
+def test_an_agent_whose_client_is_disabled(proof: Proof, keycloak: Admin) -> None:
+    token = proof.token("nightly-report")
+    until(proof, token, 200)
+    (client,) = (
+        keycloak.http.get(f"/admin/realms/{REALM}/clients", params={"clientId": "agent-nightly-report"})
+        .raise_for_status()
+        .json()
+    )
+    with changed(keycloak, f"clients/{client['id']}", enabled=False) as since:
+        until(proof, token, 401)
+        assert time.monotonic() - since <= WITHIN_S
+    until(proof, token, 200)
+
+
+def test_nothing_of_it_is_left(proof: Proof) -> None:
+    assert proof.praxis("drift", NAME).returncode == 0
