@@ -57,7 +57,7 @@ class Recorder(pulumi.runtime.Mocks):
         asked = (args.token, args.args.get("clientId"))
         if asked != ("keycloak:openid/getClient:getClient", realm.MANAGEMENT_CLIENT):
             raise AssertionError(f"the program asks a provider: {asked}")
-        return {**args.args, "id": "management-id"}, None
+        return {**args.args, "id": "management-id"}, []
 
 
 @dataclass
