@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -23,11 +24,14 @@ class Ended:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._subjects: frozenset[str] = frozenset()
+        self._asked = 0.0
         self._under_way = 0
         self._task: asyncio.Task[None] | None = None
 
-    def __contains__(self, sub: str) -> bool:
-        return sub in self._subjects
+    def since(self, began: float, sub: str) -> bool:
+        """Whether the access of ``sub`` has ended after its request began (on the monotonic clock): what was heard
+        before that, the custodian knew better when it let the request in."""
+        return self._asked > began and sub in self._subjects
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -44,6 +48,7 @@ class Ended:
         # A short answer is over before the first look: it cost the custodian nothing.
         await asyncio.sleep(POLL_S)
         while self._under_way:
+            asked = time.monotonic()
             with suppress(NotRecordedError):  # what is known stays; without the custodian nothing new is admitted
-                self._subjects = await self._records.ended()
+                self._subjects, self._asked = await self._records.ended(), asked
             await asyncio.sleep(POLL_S)

@@ -259,6 +259,7 @@ class _Answer:
         self._exchange = exchange
         self._send = send
         self._counted = counted
+        self._began = time.monotonic()
         self._settled = False
         self._start: Message = {}
         self._buffer: list[bytes] = []
@@ -302,7 +303,8 @@ class _Answer:
 
     @property
     def _ended(self) -> bool:
-        return self._counted and not self._settled and self._exchange.about.sub in self._gate.ended
+        sub = self._exchange.about.sub
+        return self._counted and not self._settled and self._gate.ended.since(self._began, sub)
 
     async def _cut(self) -> None:
         """End a stream, in words. What has passed is counted."""

@@ -22,6 +22,8 @@ class Provider(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    _pause_s = 0.01
+    """After each event of a stream."""
 
     def do_POST(self) -> None:
         """Answer in the dialect of the path."""
@@ -38,6 +40,7 @@ class Provider(BaseHTTPRequestHandler):
             return
         anthropic = self.path.partition("?")[0] == "/v1/messages"
         if body.get("stream"):
+            self._pause_s = 1.0 if "please go slowly" in json.dumps(body) else 0.01
             self._stream(anthropic_events() if anthropic else openai_events())
         else:
             self._whole(anthropic_answer() if anthropic else openai_answer())
@@ -58,7 +61,7 @@ class Provider(BaseHTTPRequestHandler):
         for event in events:
             self.wfile.write(event.encode())
             self.wfile.flush()
-            time.sleep(0.01)
+            time.sleep(self._pause_s)
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:

@@ -54,6 +54,15 @@ async def test_others_go_on(world: World) -> None:
     assert world.custodian.only("settled")["reason"] is None
 
 
+async def test_who_is_let_in_again_is_not_cut_for_what_was_heard_before(world: World) -> None:
+    world.upstream.chunks, world.upstream.pause_s = events(OPENAI_STREAM), 0.05
+    world.custodian.answers["ended"] = {"subjects": ["sub-of-alice"]}
+    assert b"access has ended" in (await world.ask(stream=True)).content
+    world.custodian.answers["ended"] = {"subjects": []}
+    answer = await world.ask(stream=True)
+    assert answer.content.endswith(b"data: [DONE]\n\n")
+
+
 async def test_a_custodian_that_does_not_say_cuts_nothing(world: World) -> None:
     world.upstream.chunks, world.upstream.pause_s = events(OPENAI_STREAM), 0.05
     world.custodian.statuses["ended"] = 503
