@@ -11,6 +11,7 @@ import httpx
 from components.realm import CUSTODIAN_CLIENT, REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
+from infra.plugins.standins.keycloak.settings import Settings
 from runtime.store import Store
 
 ADMIN = "admin"
@@ -71,6 +72,12 @@ class Admin:
         if not ids:
             raise CommandError(f"Keycloak's realm '{realm}' has no user '{user}'", fix=fix)
         return ids[0]
+
+
+def keycloak_settings(stack: Stack, store: Store) -> Settings:
+    """How the resources of the realm reach the server."""
+    url = f"http://127.0.0.1:{stack.edge.admin_port}"
+    return Settings(url=url, username=ADMIN, password=store.accepted(ADMIN_PASSWORD)[0])
 
 
 def answers(stack: Stack) -> bool:

@@ -11,8 +11,10 @@ import typer
 from docker.errors import DockerException
 from pulumi import automation
 
+from infra.cli.begun import take_away
 from infra.cli.console import CommandError, Steps
 from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, settle, unheard
+from infra.cli.keycloak import keycloak_settings
 from infra.cli.loading import Loaded
 from infra.drift import engine
 from infra.drift.looking import ground_in, look_by_engine, look_by_own_means, reported
@@ -40,6 +42,7 @@ def begin(loaded: Loaded, stack: automation.Stack, store: Store, steps: Steps, *
         CommandError: a foreign container is in the way and may not be removed; nothing was touched.
     """
     held = deployment(stack)
+    take_away(held, keycloak_settings(loaded.stack, store))
     for one in settle(stack, held):
         steps(f"an interrupted run has begun, and it is begun anew: {one}")
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from components.realm import DEMO_CLIENT, agent_client
+from components.realm import CUSTODIAN_CLIENT, DEMO_CLIENT, agent_client
 from infra.cli.containers import restart, run_in
 from infra.paths import REPOSITORY, stack_folder
 from infra.supply.engine import pulumi_environment
@@ -89,6 +89,12 @@ def test_the_keys_of_subjects(proof: Proof, alice: str) -> None:
 def test_an_agents_secret(proof: Proof, alice: str) -> None:
     before, after = rotated(proof, alice, "agent-nightly-report-client-secret")
     form = {"grant_type": "client_credentials", "client_id": agent_client("nightly-report")}
+    check_sign_in(form, "client_secret", before, after)
+
+
+def test_the_custodians_own_client(proof: Proof, alice: str) -> None:
+    before, after = rotated(proof, alice, "custodian-client-secret")
+    form = {"grant_type": "client_credentials", "client_id": CUSTODIAN_CLIENT}
     check_sign_in(form, "client_secret", before, after)
 
 

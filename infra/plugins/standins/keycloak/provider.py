@@ -41,9 +41,9 @@ class KeycloakStandIn(StandIn):
     )  # fmt: skip
     secret_settings = frozenset({"accessToken", "clientSecret", "password"})
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(load("keycloak"))
-        self.settings = Settings()
+        self.settings = settings or Settings()
 
     def accept(self, given: Plain) -> None:
         said = {name: os.environ[variable] for name, variable in ENVIRONMENT.items() if os.environ.get(variable)}
