@@ -15,7 +15,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
 from components import blueprint as composition
-from components import custodian, data, edge, gateway, governance, identity, observability, realm
+from components import custodian, data, edge, federation, gateway, governance, identity, observability, realm
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
@@ -24,13 +24,14 @@ from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
-from tests.stacks import full
+from tests.stacks import federated, full
 
 TOKENS = {
     composition.AiGateway: "praxis:index:AiGateway",
     custodian.Custodian: "praxis:custodian:Custodian",
     data.Data: "praxis:data:Data",
     edge.Edge: "praxis:edge:Edge",
+    federation.Federation: "praxis:identity:Federation",
     gateway.Gateway: "praxis:gateway:Gateway",
     governance.Governance: "praxis:governance:Governance",
     identity.Identity: "praxis:identity:Identity",
@@ -114,11 +115,12 @@ class TestComposition:
         assert client["validRedirectUris"] == ["http://traces.localhost:8080/api/auth/callback/keycloak"]
 
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
-        used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("praxis:")}
+        made = [*build(stack).recorder.resources, *build(federated()).recorder.resources]
+        used = {r.typ for r in made if r.typ.startswith("praxis:")}
         assert used == set(TOKENS.values())
 
-    def test_every_name_is_unique_within_its_type(self, stack: Stack) -> None:
-        keys = [(r.typ, r.name) for r in build(stack).recorder.resources]
+    def test_every_name_is_unique_within_its_type(self) -> None:
+        keys = [(r.typ, r.name) for r in build(federated()).recorder.resources]
         assert len(set(keys)) == len(keys)
 
     def test_people_and_agents_are_made_with_role_and_department(self, stack: Stack) -> None:
@@ -199,7 +201,7 @@ class TestEveryComponent:
 
 
 def test_every_component_is_in_the_list() -> None:
-    modules = (composition, custodian, data, edge, gateway, governance, identity, observability, realm)
+    modules = (composition, custodian, data, edge, federation, gateway, governance, identity, observability, realm)
     found = {
         value
         for module in modules

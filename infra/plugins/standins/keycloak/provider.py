@@ -61,7 +61,7 @@ class KeycloakStandIn(StandIn):
             self._sign_in()
 
     def make_types(self) -> Iterable[ResourceType]:
-        from infra.plugins.standins.keycloak import clients, mappers, people
+        from infra.plugins.standins.keycloak import brokering, clients, mappers, people
         from infra.plugins.standins.keycloak.client import Admin
         from infra.plugins.standins.keycloak.realm import RealmType
 
@@ -81,6 +81,9 @@ class KeycloakStandIn(StandIn):
             mappers.GroupMapperType(admin),
             mappers.RealmRoleMapperType(admin),
             mappers.HardcodedClaimMapperType(admin),
+            brokering.OidcProviderType(admin),
+            brokering.SamlProviderType(admin),
+            brokering.ProviderMapperType(admin),
         ]
 
     def _sign_in(self) -> None:
