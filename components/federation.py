@@ -12,8 +12,8 @@ import pulumi
 import pulumi_keycloak as keycloak
 
 from components.directories import inside
-from components.realm import Secret
-from config.identity import Given, OpenIdDirectory, SamlDirectory
+from components.realm import AUDITOR, Secret
+from config.identity import OpenIdDirectory, SamlDirectory
 from config.stack import Stack
 
 NAME_IDS = {"persistent": "Persistent", "email": "Email", "unspecified": "Unspecified"}
@@ -21,6 +21,8 @@ NAME_IDS = {"persistent": "Persistent", "email": "Email", "unspecified": "Unspec
 OIDC_ROLE, OIDC_GROUP = "oidc-advanced-role-idp-mapper", "oidc-advanced-group-idp-mapper"
 SAML_ROLE, SAML_GROUP = "saml-advanced-role-idp-mapper", "saml-advanced-group-idp-mapper"
 SAML_ATTRIBUTE = "saml-user-attribute-idp-mapper"
+NOTHING = "(?!)"
+"""A regular expression that nothing matches."""
 FORCE = "FORCE"
 """What a directory says is taken over at every sign-in, not at the first alone: a group that is gone takes its role."""
 
@@ -33,12 +35,21 @@ class Mapper:
     config: Mapping[str, str]
 
 
-def mappers(directory: OpenIdDirectory | SamlDirectory, auditor: str) -> dict[str, Mapper]:
-    """The mappers of a directory by name; ``auditor``: the role of auditors."""
+def mappers(directory: OpenIdDirectory | SamlDirectory, stack: Stack) -> dict[str, Mapper]:
+    """The mappers of a directory by name: one for each role and department, also for those that it gives nobody.
+
+    So the directory by which somebody signs in decides about all of them, whoever has given what before.
+    """
+    role, department = directory.claims()
+    given = {(one.what, one.name): one.values for one in directory.gives()}
     saml = isinstance(directory, SamlDirectory)
     found = {
-        "-".join(filter(None, (given.what, given.name))): _gives(given, auditor, saml=saml)
-        for given in directory.gives()
+        **{f"role-{name}": _role(name, role, given.get(("role", name), ()), saml=saml) for name in stack.roles},
+        **{
+            f"department-{name}": _group(name, department, given.get(("department", name), ()), saml=saml)
+            for name in stack.departments
+        },
+        "auditor": _role(AUDITOR, role, given.get(("auditor", ""), ()), saml=saml),
     }
     if isinstance(directory, SamlDirectory):
         for attribute, of_user in (
@@ -51,41 +62,45 @@ def mappers(directory: OpenIdDirectory | SamlDirectory, auditor: str) -> dict[st
     return found
 
 
-def _gives(given: Given, auditor: str, *, saml: bool) -> Mapper:
-    told = json.dumps([{"key": given.claim, "value": any_of(given.values)}])
-    config = {
-        "syncMode": FORCE,
-        ("attributes" if saml else "claims"): told,
-        f"are.{'attribute' if saml else 'claim'}.values.regex": "true",
-    }
-    if given.what == "department":
-        return Mapper(kind=SAML_GROUP if saml else OIDC_GROUP, config={**config, "group": f"/{given.name}"})
-    return Mapper(kind=SAML_ROLE if saml else OIDC_ROLE, config={**config, "role": given.name or auditor})
+def _role(name: str, claim: str, values: Sequence[str], *, saml: bool) -> Mapper:
+    return Mapper(kind=SAML_ROLE if saml else OIDC_ROLE, config={**_told(claim, values, saml=saml), "role": name})
+
+
+def _group(name: str, claim: str, values: Sequence[str], *, saml: bool) -> Mapper:
+    config = {**_told(claim, values, saml=saml), "group": f"/{name}"}
+    return Mapper(kind=SAML_GROUP if saml else OIDC_GROUP, config=config)
+
+
+def _told(claim: str, values: Sequence[str], *, saml: bool) -> dict[str, str]:
+    kind = "attribute" if saml else "claim"
+    told = json.dumps([{"key": claim, "value": any_of(values)}])
+    return {"syncMode": FORCE, f"{kind}s": told, f"are.{kind}.values.regex": "true"}
 
 
 def any_of(values: Sequence[str]) -> str:
     """A regular expression of Java that matches each of ``values`` whole, and nothing else."""
+    if not values:
+        return NOTHING
     return "|".join(re.sub(r"([^A-Za-z0-9])", r"\\\1", value) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FederationArgs:
     """``realm``: its name; ``issuer``: the realm's address, its name as a SAML client; ``secret`` gives client secrets;
-    ``auditor``: the role of auditors; ``ready``: what must be there before a directory is declared."""
+    ``ready``: what must be there before a directory is declared."""
 
     stack: Stack
     realm: pulumi.Output[str]
     issuer: str
     secret: Secret
     provider: keycloak.Provider
-    auditor: str
     ready: Sequence[pulumi.Resource]
 
 
 class Federation(pulumi.ComponentResource):
     """The directories. Makes for each an ``oidc.IdentityProvider`` or a ``saml.IdentityProvider``, and a
-    ``CustomIdentityProviderMapping`` for each role and department that it gives; for SAML three more, for mail address
-    and names.
+    ``CustomIdentityProviderMapping`` for each role and department of the stack and for auditors; for SAML three more,
+    for mail address and names.
     """
 
     def __init__(self, name: str, args: FederationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -98,7 +113,7 @@ class Federation(pulumi.ComponentResource):
                 if isinstance(directory, SamlDirectory)
                 else self._oidc(alias, directory, order)
             )
-            for mapper, settings in mappers(directory, args.auditor).items():
+            for mapper, settings in mappers(directory, args.stack).items():
                 self._mapper(alias, mapper, settings, made.alias)
         self.register_outputs({})
 

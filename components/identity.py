@@ -8,7 +8,7 @@ import pulumi
 import pulumi_keycloak as keycloak
 
 from components.federation import Federation, FederationArgs
-from components.realm import AUDITOR, REALM, Realm, RealmArgs, Secret
+from components.realm import REALM, Realm, RealmArgs, Secret
 from components.spec import SECRETS_FOLDER, ServiceSpec, http_probe
 from components.target import Target
 from config.stack import Stack
@@ -113,7 +113,6 @@ class Identity(pulumi.ComponentResource):
                     issuer=issuer(args.stack),
                     secret=args.secret,
                     provider=provider,
-                    auditor=AUDITOR,
                     # Keycloak looks an address up before it takes it: the way there comes first.
                     ready=[self.realm, *reached],
                 ),

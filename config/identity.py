@@ -73,12 +73,10 @@ class Endpoints:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What a directory gives: ``name`` (a role, a department; empty for auditors) to who has one of ``values`` in
-    ``claim``."""
+    """What a directory gives: ``name`` (a role, a department; empty for auditors) to who has one of ``values``."""
 
     what: Literal["role", "department", "auditor"]
     name: str
-    claim: str
     values: tuple[str, ...]
 
 
@@ -87,6 +85,10 @@ class _Directory(Model):
 
     title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=60)] = ""
     """What the sign-in page calls it; its name in this file unless given."""
+
+    @abstractmethod
+    def claims(self) -> tuple[str, str]:
+        """The claims that tell about roles (and auditors) and about departments."""
 
     @abstractmethod
     def gives(self) -> Iterator[Given]:
@@ -104,18 +106,13 @@ class _ByGroup(_Directory):
     auditors: Values | None = None
     """Who may look at other people's traces in the trace store; nobody unless given."""
 
-    @abstractmethod
-    def claims(self) -> tuple[str, str]:
-        """The claims that tell about roles (and auditors) and about departments."""
-
     def gives(self) -> Iterator[Given]:
-        role, department = self.claims()
         for name, values in self.roles.items():
-            yield Given(what="role", name=name, claim=role, values=values)
+            yield Given(what="role", name=name, values=values)
         for name, values in self.departments.items():
-            yield Given(what="department", name=name, claim=department, values=values)
+            yield Given(what="department", name=name, values=values)
         if self.auditors:
-            yield Given(what="auditor", name="", claim=role, values=self.auditors)
+            yield Given(what="auditor", name="", values=self.auditors)
 
 
 class _Oidc(_Directory):
@@ -208,9 +205,12 @@ class GoogleDirectory(_Oidc):
     department: Slug
     """Of everybody in the domain."""
 
+    def claims(self) -> tuple[str, str]:
+        return "hd", "hd"
+
     def gives(self) -> Iterator[Given]:
-        for what, name in (("role", self.role), ("department", self.department)):
-            yield Given(what=what, name=name, claim="hd", values=(self.hosted_domain,))  # type: ignore[arg-type]  # one of the three
+        yield Given(what="role", name=self.role, values=(self.hosted_domain,))
+        yield Given(what="department", name=self.department, values=(self.hosted_domain,))
 
     def endpoints(self) -> Endpoints:
         return Endpoints(

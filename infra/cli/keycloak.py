@@ -11,6 +11,7 @@ import httpx
 from components.realm import REALM, SSO_CLIENT, TRACES_CLIENT, agent_client
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
+from infra.rotation import directory_secrets
 from runtime.store import Store
 
 ADMIN = "admin"
@@ -22,8 +23,10 @@ _CLIENTS = {"sso-client-secret": SSO_CLIENT, "langfuse-client-secret": TRACES_CL
 __all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "answers", "resource", "signed_in"]
 
 
-def resource(secret: str) -> str:
+def resource(secret: str, stack: Stack) -> str:
     """Name of the Pulumi resource that is given ``secret``."""
+    if directory := directory_secrets(stack).get(secret):
+        return f"{_IDENTITY}-federation-directory-{directory}"
     if secret == ADMIN_PASSWORD:
         return f"{_IDENTITY}-admin"
     if secret in _CLIENTS:

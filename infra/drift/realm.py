@@ -80,7 +80,7 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
     names = {str(one["id"]): str(one["inputs"]["name"]) for one in found if one["type"].endswith(":Role")}
     roles: dict[str, set[str]] = defaultdict(set)
     directories = stack.identity.directories
-    declared_mappers = {(alias, name) for alias, each in directories.items() for name in mappers(each, AUDITOR)}
+    declared_mappers = {(alias, name) for alias, each in directories.items() for name in mappers(each, stack)}
     for one in found:
         inputs = one["inputs"]
         match one["type"].rsplit(":", maxsplit=1)[-1]:

@@ -20,6 +20,7 @@ from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
 from config.stack import Stack
+from infra.cli.keycloak import resource
 from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
@@ -132,6 +133,30 @@ class TestComposition:
         groups = built.named("keycloak:index/userGroups:UserGroups")
         assert "praxis-identity-praxis-agent-nightly-report-department" in groups
         assert len(groups) == len(stack.subjects())
+
+    def test_a_directory_is_an_identity_provider_with_its_mappers(self) -> None:
+        built = build(federated())
+        (acme, *_) = built.inputs("keycloak:oidc/identityProvider:IdentityProvider").values()
+        assert acme["authorizationUrl"].startswith("https://login.microsoftonline.com/")
+        assert acme["tokenUrl"].startswith("http://directories:8200/acme/")
+        assert (acme["validateSignature"], acme["trustEmail"], acme["storeToken"]) == (True, False, False)
+        assert acme["issuer"].endswith("/v2.0")
+        (old,) = built.inputs("keycloak:saml/identityProvider:IdentityProvider").values()
+        assert (old["entityId"], old["extraConfig"]) == (
+            "http://id.localhost:8080/realms/praxis",
+            {"idpEntityId": "urn:old:idp"},
+        )
+        assert (old["validateSignature"], old["wantAssertionsSigned"]) == (True, True)
+        assert "-----" not in old["signingCertificate"]
+        made = built.inputs("keycloak:index/customIdentityProviderMapping:CustomIdentityProviderMapping")
+        assert {one["identityProviderAlias"] for one in made.values()} == set(federated().identity.directories)
+        assert all(one["extraConfig"]["syncMode"] == "FORCE" for one in made.values())
+        assert list(built.target.services).index("directories") < list(built.target.services).index("keycloak")
+
+    def test_a_rotation_knows_the_resource_that_holds_a_directorys_secret(self) -> None:
+        made = build(federated()).inputs("keycloak:oidc/identityProvider:IdentityProvider")
+        held = made[resource("okta-client-secret", federated())]["clientSecret"]
+        assert "value-of-okta-client-secret" in str(held)
 
     def test_litellm_is_told_of_roles_and_departments(self, stack: Stack) -> None:
         narrowed = stack.departments["finance"].model_copy(update={"models": (), "budget": Budget(usd=Decimal(1))})
