@@ -1,0 +1,145 @@
+"""People of a company's directory: a second real Keycloak, by OpenID Connect and by SAML.
+
+A browser's requests are played; whatever answers them is real. What only a browser refuses (cookies across sites,
+which SAML's answer needs) is not seen here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from infra.cli import keycloak
+from tests.corporate import CLIENT_SECRET, PASSWORD, Corporate, SignInRefusedError, running, token_of
+from tests.live.test_egress import in_litellm
+from tests.proof import NAME, PORTS, Proof
+
+REALM = f"http://id.localhost:{PORTS['http_port']}/realms/praxis"
+both = pytest.mark.parametrize("by", ["corporate", "corporate-saml"])
+
+
+@pytest.fixture(scope="module")
+def corporate(proof: Proof, certificates: Path) -> Iterator[Corporate]:
+    """The directory, declared for the time of these tests."""
+    file = proof.stacks / f"{NAME}.yaml"
+    before = file.read_text()
+    with running(NAME, certificates) as directory:
+        directory.found(REALM)
+        file.write_text(yaml.safe_dump({**yaml.safe_load(before), "identity": {"directories": directory.declared()}}))
+        proof.praxis("secrets", "set", NAME, "corporate-client-secret", stdin=CLIENT_SECRET)
+        proof.praxis("up", NAME)
+        yield directory
+        file.write_text(before)
+        proof.praxis("up", NAME, "--yes")
+
+
+def claims(token: str) -> dict[str, Any]:
+    body = token.split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
+
+
+def governed(token: str) -> tuple[list[str], list[str]]:
+    """Declared roles and departments in an access token."""
+    said = claims(token)
+    roles = [role for role in said["roles"] if role in ("engineer", "analyst", "guest", "praxis-auditor")]
+    return sorted(roles), said["department"]
+
+
+@both
+def test_somebody_new_works_at_once_and_a_changed_group_changes_the_role(
+    proof: Proof, corporate: Corporate, by: str
+) -> None:
+    name = f"dana-{by}"
+    corporate.hire(name, "gw-engineers", "research")
+    first = token_of(corporate, REALM, by=by, name=name)["access_token"]
+    assert governed(first) == (["engineer"], ["research"])
+    assert claims(first)["email"] == f"{name}@login.corporate.test"
+    answer = proof.ask(first, "hello from a directory")
+    assert answer.status_code == 200, answer.text
+    record = proof.receipt(answer.headers["x-praxis-trace-id"])
+    assert (record["role"], record["department"], record["kind"]) == ("engineer", "research", "person")
+
+    corporate.move(name, "gw-analysts", "gw-auditors", "finance")
+    second = token_of(corporate, REALM, by=by, name=name)["access_token"]
+    assert governed(second) == (["analyst", "praxis-auditor"], ["finance"])
+    assert claims(second)["sub"] == claims(first)["sub"]
+    record = proof.receipt(proof.ask(second, "hello again").headers["x-praxis-trace-id"])
+    assert (record["role"], record["department"]) == ("analyst", "finance")
+
+    corporate.move(name)
+    third = token_of(corporate, REALM, by=by, name=name)["access_token"]
+    assert governed(third) == ([], [])
+    refused = proof.ask(third, "hello once more")
+    assert refused.status_code == 403
+    assert "has no role" in refused.json()["error"]["message"]
+
+    corporate.dismiss(name)
+    with pytest.raises(SignInRefusedError, match="Invalid"):
+        token_of(corporate, REALM, by=by, name=name)
+
+
+def test_an_address_that_is_somebodys_already_gives_nobody_their_account(proof: Proof, corporate: Corporate) -> None:
+    corporate.hire("alice", "gw-engineers", "research")
+    user = corporate.ask("GET", "/corporate/users?username=alice").json()[0]
+    corporate.ask("PUT", f"/corporate/users/{user['id']}", {**user, "email": "alice@example.com"})
+    with pytest.raises(AssertionError, match="authorization_pending"):
+        token_of(corporate, REALM, by="corporate", name="alice")
+    with keycloak.signed_in(proof.stack, proof.store) as admin:
+        declared = admin.http.get("/admin/realms/praxis/users", params={"username": "alice", "exact": "true"}).json()
+        linked = admin.http.get(f"/admin/realms/praxis/users/{declared[0]['id']}/federated-identity").json()
+    assert linked == []
+
+
+def test_who_came_by_the_directory_is_no_drift_but_what_was_done_by_hand_is(proof: Proof, corporate: Corporate) -> None:
+    corporate.hire("fay", "gw-analysts", "finance")
+    sub = claims(token_of(corporate, REALM, by="corporate", name="fay")["access_token"])["sub"]
+    assert proof.praxis("drift", NAME, check=False).returncode == 0
+
+    with keycloak.signed_in(proof.stack, proof.store) as admin:
+        at = "/admin/realms/praxis"
+        guest = admin.http.get(f"{at}/roles/guest").json()
+        admin.http.post(f"{at}/users/{sub}/role-mappings/realm", json=[guest]).raise_for_status()
+        instance = f"{at}/identity-provider/instances/corporate"
+        mapper = {
+            "name": "everybody", "identityProviderAlias": "corporate",
+            "identityProviderMapper": "oidc-hardcoded-role-idp-mapper", "config": {"role": "engineer"},
+        }  # fmt: skip
+        admin.http.post(f"{instance}/mappers", json=mapper).raise_for_status()
+        provider = admin.http.get(instance).json()
+        admin.http.put(instance, json={**provider, "trustEmail": True}).raise_for_status()
+
+    found = proof.praxis("drift", NAME, "--json", check=False)
+    assert found.returncode == 7
+    places = {f"{one['resource']}/{one['path']}" for one in json.loads(found.stdout)["findings"]}
+    assert places == {
+        "identity-provider/corporate/trustEmail",
+        "identity-provider/corporate/mappers.everybody",
+        "user/fay/roles.guest",
+    }
+    proof.praxis("up", NAME)
+    assert proof.praxis("drift", NAME, check=False).returncode == 0
+
+
+class TestTheWay:
+    def test_litellm_does_not_reach_it(self, corporate: Corporate) -> None:
+        code, output = in_litellm("import socket; socket.create_connection(('directories', 8200), 3)")
+        assert code != 0, output
+
+    def test_the_secrets_show_nowhere(self, proof: Proof, corporate: Corporate) -> None:
+        said = "".join(proof.said)
+        assert CLIENT_SECRET not in said
+        assert PASSWORD not in said
+
+    def test_the_sign_in_page_shows_the_directory(self, corporate: Corporate) -> None:
+        with corporate.http() as http:
+            begun = http.post(f"{REALM}/protocol/openid-connect/auth/device", data={"client_id": "praxis-cli"}).json()
+            page = http.get(begun["verification_uri_complete"])
+        assert "Corporate" in page.text
+        assert isinstance(page, httpx.Response)
