@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from config.secrets import SecretReference
 from runtime.contract import Model, Slug
@@ -43,6 +43,13 @@ def _certificate(text: str) -> str:
     return content
 
 
+def _tenant(text: str) -> str:
+    """Of one tenant: not ``common`` and its like, by which anybody could sign in."""
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise ValueError("must be the id of one tenant, as in 11111111-2222-3333-4444-555555555555")
+    return text
+
+
 Url = Annotated[str, AfterValidator(_https)]
 """Where a browser is sent."""
 CalledUrl = Annotated[str, AfterValidator(_https), AfterValidator(_without_query)]
@@ -56,8 +63,6 @@ Values = Annotated[
     Field(min_length=1),
 ]
 """Groups or app roles, as the directory writes them; one of them is enough."""
-TENANTS_OF_ANYBODY = frozenset({"common", "organizations", "consumers"})
-"""Microsoft's names for "whatever tenant": anybody on earth could sign in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,18 +141,12 @@ class EntraDirectory(_Oidc, _ByGroup):
     """`identity.directories` with `kind: entra`: Microsoft Entra ID, one tenant."""
 
     kind: Literal["entra"]
-    tenant: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,100}$")]
-    """Id or domain of the tenant."""
+    tenant: Annotated[str, AfterValidator(_tenant)]
+    """Id of the tenant: tokens name it by that, even to who asked by its domain."""
     role_claim: ClaimName = "roles"
     """What tells about roles: ``roles`` (app roles) or ``groups`` (object ids of groups)."""
     department_claim: ClaimName = "roles"
     """What tells about departments."""
-
-    @model_validator(mode="after")
-    def _one_tenant(self) -> EntraDirectory:
-        if self.tenant in TENANTS_OF_ANYBODY:
-            raise ValueError(f"tenant '{self.tenant}' lets anybody in: give the id of your own")
-        return self
 
     def claims(self) -> tuple[str, str]:
         return self.role_claim, self.department_claim

@@ -16,6 +16,7 @@ from typing import Any
 
 import docker
 import httpx
+from docker.models.containers import Container
 
 from infra.supply.built import built_images
 from tests.provider import AUTHORITY, CERTIFICATE, CORPORATE
@@ -25,7 +26,8 @@ REALM = "corporate"
 BASE = f"https://{CORPORATE}:{PORT}/realms/{REALM}"
 CLIENT_SECRET = "corporatecanaryS" * 2
 PASSWORD = "corporatecanaryP"
-START_S = 280
+ADMIN_PASSWORD = "KC_BOOTSTRAP_ADMIN_PASSWORD"
+START_S = 400
 MOST_PAGES = 20
 
 
@@ -46,7 +48,12 @@ class _ByName(httpx.HTTPTransport):
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": url.host},
         )
-        return super().handle_request(found)
+        answer = super().handle_request(found)
+        if url.host.endswith(".localhost"):
+            # To a browser this is as good as https (Secure Contexts, 3.1); to Python's cookies it is not.
+            told = [(name, value.replace(";Secure", "")) for name, value in answer.headers.multi_items()]
+            answer.headers = httpx.Headers(told)
+        return answer
 
 
 @dataclass(frozen=True)
@@ -79,23 +86,27 @@ class Corporate:
 
     def found(self, realm: str) -> None:
         """Make the company: groups, and an application for each protocol. ``realm``: the gateway's own address."""
+        if any(one["realm"] == REALM for one in self.ask("GET", "").json()):
+            self.ask("DELETE", f"/{REALM}")
         self.ask("POST", "", {"realm": REALM, "enabled": True})
         for group in ("gw-engineers", "gw-analysts", "gw-auditors", "research", "finance"):
             self.ask("POST", f"/{REALM}/groups", {"name": group})
         self.ask("POST", f"/{REALM}/clients", _openid_client(f"{realm}/broker/corporate/endpoint"))
         self.ask("POST", f"/{REALM}/clients", _saml_client(realm, f"{realm}/broker/corporate-saml/endpoint"))
 
-    def hire(self, name: str, *groups: str) -> None:
-        """Somebody new."""
+    def hire(self, first_name: str, *groups: str, email: str = "") -> str:
+        """Somebody new; returns the user name, which nobody had before, neither here nor in the gateway."""
+        name = f"{first_name}-{secrets.token_hex(3)}"
         self.ask(
             "POST",
             f"/{REALM}/users",
             {
-                "username": name, "enabled": True, "email": f"{name}@{CORPORATE}", "emailVerified": True,
-                "firstName": name.title(), "lastName": "Corporate", "groups": [f"/{group}" for group in groups],
+                "username": name, "enabled": True, "email": email or f"{name}@{CORPORATE}", "emailVerified": True,
+                "firstName": first_name.title(), "lastName": "Corporate", "groups": [f"/{group}" for group in groups],
                 "credentials": [{"type": "password", "value": PASSWORD, "temporary": False}],
             },
         )  # fmt: skip
+        return name
 
     def move(self, name: str, *groups: str) -> None:
         """These groups from now on, and no other."""
@@ -197,44 +208,59 @@ def _saml_client(entity_id: str, redirect: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running(stack: str, certificates: Path) -> Iterator[Corporate]:
-    """The directory on the stack's outside network, and at a port of this machine for browsers."""
-    client, name, password = docker.from_env(), f"praxis-test-corporate-{stack}", secrets.token_urlsafe(16)
+def running(stack: str, certificates: Path, *, keep: bool = False) -> Iterator[Corporate]:
+    """The directory on the stack's outside network, and at a port of this machine for browsers.
+
+    ``keep``: for work on the tests: it is taken as an earlier run has left it, and stays.
+    """
+    client, name = docker.from_env(), f"praxis-test-corporate-{stack}"
     for left in client.containers.list(all=True, filters={"name": name}):
-        left.remove(force=True)
-    container = client.containers.create(
+        if not keep or left.status != "running":
+            left.remove(v=True, force=True)
+    container = next(iter(client.containers.list(filters={"name": name})), None) or _made(client, name, certificates)
+    try:
+        network = client.networks.get(f"praxis-{stack}-outside")
+        if container not in network.containers:
+            network.connect(container, aliases=[CORPORATE])
+        container.start()
+        container.reload()
+        yield _ready(container, certificates)
+    finally:
+        if not keep:
+            container.remove(v=True, force=True)
+
+
+def _made(client: docker.DockerClient, name: str, certificates: Path) -> Container:
+    return client.containers.create(
         built_images()["keycloak"],
         [
-            "start-dev", "--db=dev-mem", "--http-enabled=false", f"--hostname=https://{CORPORATE}:{PORT}",
+            "start-dev", "--db=dev-mem", "--http-host=0.0.0.0", f"--hostname=https://{CORPORATE}:{PORT}",
             f"--https-certificate-file=/certificates/{CERTIFICATE}",
             f"--https-certificate-key-file=/certificates/{CERTIFICATE}", f"--https-port={PORT}",
         ],
         name=name,
         entrypoint="/opt/keycloak/bin/kc.sh",
         user="0:0",  # it builds itself anew for this database
-        environment={"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": password},
+        environment={"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", ADMIN_PASSWORD: secrets.token_urlsafe(16)},
         volumes={str(certificates): {"bind": "/certificates", "mode": "ro"}},
         ports={f"{PORT}/tcp": ("127.0.0.1", None)},  # type: ignore[dict-item]  # the stubs know no "any port"
     )  # fmt: skip
-    try:
-        client.networks.get(f"praxis-{stack}-outside").connect(container, aliases=[CORPORATE])
-        container.start()
-        container.reload()
-        (published, *_) = container.ports[f"{PORT}/tcp"] or ()
-        corporate = Corporate(int(published["HostPort"]), certificates / AUTHORITY, admin_password=password)
-        until = time.monotonic() + START_S
-        while True:
-            try:
-                corporate.ask("GET", "")
-                break
-            except httpx.HTTPError as error:
-                if time.monotonic() > until:
-                    log = container.logs(tail=20).decode(errors="replace")
-                    raise RuntimeError(f"the directory did not start ({error}); it said:\n{log}") from None
-            time.sleep(1)
-        yield corporate
-    finally:
-        container.remove(v=True, force=True)
+
+
+def _ready(container: Container, certificates: Path) -> Corporate:
+    port = int((container.ports[f"{PORT}/tcp"] or [])[0]["HostPort"])
+    given = dict(one.split("=", 1) for one in container.attrs["Config"]["Env"])
+    corporate = Corporate(port, certificates / AUTHORITY, admin_password=given[ADMIN_PASSWORD])
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            corporate.ask("GET", "")
+            return corporate
+        except httpx.HTTPError as error:
+            if time.monotonic() > until:
+                log = container.logs(tail=20).decode(errors="replace")
+                raise RuntimeError(f"the directory did not start ({error}); it said:\n{log}") from None
+        time.sleep(1)
 
 
 class SignInRefusedError(Exception):

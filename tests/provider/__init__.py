@@ -21,7 +21,7 @@ SERVER = Path(__file__).with_name("server.py")
 
 
 def certify(folder: Path) -> str:
-    """Write a certificate for what the tests play, and its key, into ``folder``, once; returns the authority's (PEM)."""
+    """Write a certificate of what the tests play, and its key, into ``folder``, once; returns the authority's (PEM)."""
     authority = folder / AUTHORITY
     if authority.exists():
         return authority.read_text()
