@@ -8,6 +8,7 @@ import pulumi
 
 from components.custodian import Custodian, CustodianArgs, custodian
 from components.data import Data, DataArgs, postgres, redis
+from components.directories import directories
 from components.edge import Edge, EdgeArgs, edge
 from components.egress import Egress, EgressArgs, egress
 from components.gateway import Gateway, GatewayArgs, litellm, local_model
@@ -50,6 +51,7 @@ def blueprint(stack: Stack, name: str) -> Blueprint:
             custodian(stack, name),
             sso(stack),
             *egress(stack),
+            *directories(stack),
         ),
     )
 
@@ -86,7 +88,13 @@ class AiGateway(pulumi.ComponentResource):
         Edge(f"{name}-edge", EdgeArgs(target=target, service=plan["edge"]), child)
         identity = Identity(
             f"{name}-identity",
-            IdentityArgs(target=target, stack=args.stack, service=plan["keycloak"], secret=args.secret),
+            IdentityArgs(
+                target=target,
+                stack=args.stack,
+                service=plan["keycloak"],
+                ways_out=plan.pick("directories"),
+                secret=args.secret,
+            ),
             child,
         )
         # The order of registration is the order of needs: a service finds what it needs already made.

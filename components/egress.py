@@ -57,7 +57,7 @@ def egress(stack: Stack) -> tuple[ServiceSpec, ...]:
                 "ca.crt": "${ca-cert}",
             },
             config_files={
-                "traefik.yaml": yaml.safe_dump(_static(), sort_keys=False),
+                "traefik.yaml": yaml.safe_dump(static(), sort_keys=False),
                 "dynamic/routes.yaml": yaml.safe_dump(_dynamic(ways_out, tuple(authorities)), sort_keys=False),
                 **authorities,
             },
@@ -69,7 +69,8 @@ def egress(stack: Stack) -> tuple[ServiceSpec, ...]:
     )
 
 
-def _static() -> dict[str, Any]:
+def static() -> dict[str, Any]:
+    """Traefik's own settings on a way out: one entry point, routes from files, no header in a log."""
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "entryPoints": {"egress": {"address": f":{PORT}"}, "ping": {"address": f"127.0.0.1:{PING}"}},
@@ -114,7 +115,7 @@ def _dynamic(ways_out: Sequence[Route], authorities: Sequence[str]) -> dict[str,
                 }
                 for route in ways_out
             },
-            "serversTransports": {"providers": _transport(authorities)},
+            "serversTransports": {"providers": transport(authorities)},
         },
     }
 
@@ -130,7 +131,7 @@ def _router(route: Route) -> dict[str, Any]:
     }
 
 
-def _transport(authorities: Sequence[str]) -> dict[str, Any]:
+def transport(authorities: Sequence[str]) -> dict[str, Any]:
     """Public authorities, which a list of one's own would replace, and those of the stack file."""
     if not authorities:
         return {"forwardingTimeouts": {"dialTimeout": "10s"}}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_keycloak as keycloak
 
+from components.federation import Federation, FederationArgs
 from components.realm import REALM, Realm, RealmArgs, Secret
 from components.spec import SECRETS_FOLDER, ServiceSpec, http_probe
 from components.target import Target
@@ -50,7 +51,7 @@ def server(stack: Stack) -> ServiceSpec:
         image="keycloak",
         uid=61003,
         memory_mib=576,
-        networks=("front", "data"),
+        networks=("front", "data", *(("directories",) if stack.identity.openid() else ())),
         secrets={"keycloak.conf": "".join(f"{key}={value}\n" for key, value in settings.items())},
         env={"PRAXIS_CONFIG": f"{SECRETS_FOLDER}/keycloak.conf"},
         probe=http_probe(9000, "/health/ready", start_period_s=240),
@@ -63,21 +64,25 @@ def server(stack: Stack) -> ServiceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityArgs:
-    """``service``: Keycloak's spec; ``secret`` gives passwords and client secrets by name."""
+    """``service``: Keycloak's spec; ``ways_out``: by which it reaches directories; ``secret`` gives passwords and
+    client secrets by name."""
 
     target: Target
     stack: Stack
     service: ServiceSpec
+    ways_out: tuple[ServiceSpec, ...]
     secret: Secret
 
 
 class Identity(pulumi.ComponentResource):
-    """Layer 2. Makes Keycloak's service, a ``keycloak.Provider`` for its admin API, and a :class:`Realm`."""
+    """Layer 2. Makes Keycloak's service, a ``keycloak.Provider`` for its admin API, a :class:`Realm` and, where
+    directories are declared, a :class:`Federation` and the service by which Keycloak reaches them."""
 
     realm: Realm
 
     def __init__(self, name: str, args: IdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("praxis:identity:Identity", name, None, opts)
+        reached = [args.target.service(way_out, self) for way_out in args.ways_out]
         args.target.service(args.service, self)
         provider = keycloak.Provider(
             f"{name}-admin",
@@ -99,4 +104,18 @@ class Identity(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        if args.stack.identity.directories:
+            Federation(
+                f"{name}-federation",
+                FederationArgs(
+                    stack=args.stack,
+                    realm=self.realm.id,
+                    issuer=issuer(args.stack),
+                    secret=args.secret,
+                    provider=provider,
+                    # Keycloak looks an address up before it takes it: the way there comes first.
+                    ready=[self.realm, *reached],
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})

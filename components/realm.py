@@ -61,12 +61,15 @@ class Realm(pulumi.ComponentResource):
     ``ClientDefaultScopes`` for every client by which somebody comes in.
     """
 
+    id: pulumi.Output[str]
+    """The realm's, for what else is made in it."""
+
     def __init__(self, name: str, args: RealmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("praxis:identity:Realm", name, None, opts)
         self._name = name
         self._args = args
         self._opts = pulumi.ResourceOptions(parent=self, provider=args.provider)
-        self._id = self._realm().id
+        self.id = self._realm().id
         self._scope = self._claims()
         self._roles = {role: self._role(role) for role in (*args.stack.roles, AUDITOR)}
         self._groups = {department: self._group(department) for department in args.stack.departments}
@@ -99,11 +102,11 @@ class Realm(pulumi.ComponentResource):
     def _claims(self) -> keycloak.openid.ClientScope:
         """The scope that puts audience, roles and department into every token, for people and agents alike."""
         scope = keycloak.openid.ClientScope(
-            f"{self._name}-claims", realm_id=self._id, name="praxis", include_in_token_scope=False, opts=self._opts
+            f"{self._name}-claims", realm_id=self.id, name="praxis", include_in_token_scope=False, opts=self._opts
         )
         keycloak.openid.AudienceProtocolMapper(
             f"{self._name}-claims-audience",
-            realm_id=self._id,
+            realm_id=self.id,
             client_scope_id=scope.id,
             name="audience",
             included_custom_audience=AUDIENCE,
@@ -112,7 +115,7 @@ class Realm(pulumi.ComponentResource):
         )
         keycloak.openid.UserRealmRoleProtocolMapper(
             f"{self._name}-claims-roles",
-            realm_id=self._id,
+            realm_id=self.id,
             client_scope_id=scope.id,
             name="roles",
             claim_name="roles",
@@ -121,7 +124,7 @@ class Realm(pulumi.ComponentResource):
         )
         keycloak.openid.GroupMembershipProtocolMapper(
             f"{self._name}-claims-department",
-            realm_id=self._id,
+            realm_id=self.id,
             client_scope_id=scope.id,
             name="department",
             claim_name="department",
@@ -131,11 +134,11 @@ class Realm(pulumi.ComponentResource):
         return scope
 
     def _role(self, role: str) -> keycloak.Role:
-        return keycloak.Role(f"{self._name}-role-{role}", realm_id=self._id, name=role, opts=self._opts)
+        return keycloak.Role(f"{self._name}-role-{role}", realm_id=self.id, name=role, opts=self._opts)
 
     def _group(self, department: str) -> keycloak.Group:
         return keycloak.Group(
-            f"{self._name}-department-{department}", realm_id=self._id, name=department, opts=self._opts
+            f"{self._name}-department-{department}", realm_id=self.id, name=department, opts=self._opts
         )
 
     def _own_clients(self) -> None:
@@ -170,7 +173,7 @@ class Realm(pulumi.ComponentResource):
         """``settings``: of ``keycloak.openid.Client``."""
         client = keycloak.openid.Client(
             f"{self._name}-client-{client_id}",
-            realm_id=self._id,
+            realm_id=self.id,
             client_id=client_id,
             name=title,
             opts=self._opts,
@@ -216,7 +219,7 @@ class Realm(pulumi.ComponentResource):
     def _scopes(self, name: str, client: keycloak.openid.Client, *more: str) -> None:
         keycloak.openid.ClientDefaultScopes(
             f"{self._name}-scopes-{name}",
-            realm_id=self._id,
+            realm_id=self.id,
             client_id=client.id,
             # Names, not ids: Keycloak refuses a scope that does not exist, so ours has to be made first.
             default_scopes=sorted([*SCOPES, *more]),
@@ -226,7 +229,7 @@ class Realm(pulumi.ComponentResource):
     def _person(self, name: str, person: Person) -> None:
         user = keycloak.User(
             f"{self._name}-person-{name}",
-            realm_id=self._id,
+            realm_id=self.id,
             username=name,
             email=person.email,
             email_verified=True,
@@ -243,7 +246,7 @@ class Realm(pulumi.ComponentResource):
         roles = [person.role, *([AUDITOR] if person.auditor else [])]
         keycloak.UserRoles(
             f"{self._name}-person-{name}-roles",
-            realm_id=self._id,
+            realm_id=self.id,
             user_id=user.id,
             role_ids=[self._roles[role].id for role in roles],
             exhaustive=False,
@@ -254,7 +257,7 @@ class Realm(pulumi.ComponentResource):
     def _agent(self, name: str, agent: Agent) -> None:
         client = keycloak.openid.Client(
             f"{self._name}-agent-{name}",
-            realm_id=self._id,
+            realm_id=self.id,
             client_id=agent_client(name),
             name=name,
             access_type="CONFIDENTIAL",
@@ -266,7 +269,7 @@ class Realm(pulumi.ComponentResource):
         self._scopes(f"agent-{name}", client, "service_account")
         keycloak.openid.ClientServiceAccountRealmRole(
             f"{self._name}-agent-{name}-role",
-            realm_id=self._id,
+            realm_id=self.id,
             service_account_user_id=client.service_account_user_id,
             role=self._roles[agent.role].name,
             opts=self._opts,
@@ -276,7 +279,7 @@ class Realm(pulumi.ComponentResource):
     def _member(self, who: str, user_id: pulumi.Output[str], subject: Subject) -> None:
         keycloak.UserGroups(
             f"{self._name}-{who}-department",
-            realm_id=self._id,
+            realm_id=self.id,
             user_id=user_id,
             group_ids=[self._groups[subject.department].id],
             exhaustive=True,

@@ -21,10 +21,10 @@ AGENT_IMAGE = "runtime"
 SECRET = re.compile(r"\$\{([a-z][a-z0-9-]*)\}")
 """How a template names a secret."""
 
-NetworkName = Literal["public", "front", "data", "models", "telemetry", "traces", "egress", "outside"]
+NetworkName = Literal["public", "front", "data", "models", "telemetry", "traces", "egress", "directories", "outside"]
 
 OPEN_NETWORKS: frozenset[NetworkName] = frozenset({"public", "outside"})
-"""Networks with a way out: ``public`` holds the edge alone, ``outside`` the egress alone."""
+"""Networks with a way out: ``public`` holds the edge alone, ``outside`` the egress and the way to the directories."""
 
 
 @dataclass(frozen=True, kw_only=True)

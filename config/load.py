@@ -84,7 +84,8 @@ def _message(detail: ErrorDetails, path: KeyPath, around: type[BaseModel] | None
 
 
 def _kinds(path: KeyPath, around: type[BaseModel] | None) -> str:
-    field = around.model_fields.get(str(path[-1])) if around is not None else None
+    fields = around.model_fields if around is not None else {}
+    field = next((fields[str(key)] for key in path[::-1] if str(key) in fields), None)  # around the key of a mapping
     return f"there are: {listed(_choice(one) for one in _models_in(field.annotation))}" if field is not None else ""
 
 
@@ -113,11 +114,11 @@ def _located(location: Sequence[str | int]) -> tuple[KeyPath, type[BaseModel] | 
         if field is None:
             return (*path, *steps), around
         inner = _models_in(field.annotation)
+        if steps and get_origin(field.annotation) in (dict, tuple):
+            path.append(steps.pop(0))
         if len(inner) > 1 and steps:
             tag = str(steps.pop(0))
             inner = [one for one in inner if _choice(one).endswith(f": {tag}")]
-        if steps and get_origin(field.annotation) in (dict, tuple):
-            path.append(steps.pop(0))
         model = inner[0] if inner else None
     return tuple(path), around
 

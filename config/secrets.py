@@ -1,4 +1,7 @@
-"""Where the secret store of a stack is kept. Whatever keeps it is given ciphertext alone; ``host.key`` stays here."""
+"""How a stack file names a secret, and where the secret store is kept.
+
+Whatever keeps the store is given ciphertext alone; ``host.key`` stays here.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from runtime.contract import Model
+
+SecretReference = Annotated[str, StringConstraints(pattern=r"^secret://[a-z][a-z0-9-]{0,60}$")]
+"""The only way to name a secret in a stack file; its value is set by ``praxis secrets set``."""
 
 
 def _shaped(pattern: str, says: str) -> AfterValidator:

@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
+from config.identity import GoogleDirectory, Identity
 from config.providers import PROVIDERS
-from config.secrets import SecretsFile, SecretsPlace
+from config.secrets import SecretReference, SecretsFile, SecretsPlace
 from config.yaml import KeyPath
 from runtime.contract import (
     CATEGORIES,
@@ -26,9 +27,6 @@ from runtime.contract import (
     Role,
     Slug,
 )
-
-SecretReference = Annotated[str, StringConstraints(pattern=r"^secret://[a-z][a-z0-9-]{0,60}$")]
-"""The only way to name a secret in a stack file; its value is set by ``praxis secrets set``."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
@@ -187,6 +185,7 @@ class Stack(Model):
     """Where the encrypted secret store is kept: one of the five below, chosen by ``store``; the file unless declared.
     ``./praxis secrets move STACK`` moves a store that is there already."""
     models: Annotated[dict[ModelName, ServedModel], Field(min_length=1)]
+    identity: Identity = Identity()
     roles: Annotated[dict[Slug, Role], Field(min_length=1)]
     departments: Annotated[dict[Slug, Narrowing], Field(min_length=1)]
     people: dict[Slug, Person] = Field(default_factory=dict)
@@ -210,6 +209,7 @@ class Stack(Model):
     def secret_names(self) -> list[str]:
         """Names of the secrets that this file refers to and that an operator must set, sorted."""
         references = {model.api_key for model in self.models.values() if model.api_key}
+        references |= {directory.client_secret for directory in self.identity.openid().values()}
         return sorted(reference.removeprefix("secret://") for reference in references)
 
     def references(self) -> Iterator[tuple[KeyPath, str]]:
@@ -221,10 +221,26 @@ class Stack(Model):
         for group, members in (("people", self.people), ("agents", self.agents)):
             for name, subject in members.items():
                 yield from self._subject((group, name), subject)
+        yield from self._directories()
         if self.observability.store == "langfuse":
             yield from self._langfuse()
         for name in self.people.keys() & self.agents.keys():
             yield ("agents", name), "is also a person's name; one name is one subject"
+
+    def _directories(self) -> Iterator[tuple[KeyPath, str]]:
+        known: dict[str, Iterable[str]] = {"role": self.roles, "department": self.departments}
+        taken = {model.api_key: f"model '{name}'" for name, model in self.models.items() if model.api_key}
+        for name, directory in self.identity.directories.items():
+            path: KeyPath = ("identity", "directories", name)
+            for given in directory.gives():
+                if given.what != "auditor" and given.name not in known[given.what]:
+                    key = (given.what,) if isinstance(directory, GoogleDirectory) else (f"{given.what}s", given.name)
+                    yield (*path, *key), f"no {given.what} '{given.name}'; {declared(known[given.what])}"
+        for name, directory in self.identity.openid().items():
+            user = taken.setdefault(directory.client_secret, f"directory '{name}'")
+            if user != f"directory '{name}'":
+                path = ("identity", "directories", name, "client_secret")
+                yield path, f"{directory.client_secret} is that of {user} already; a secret goes to one place only"
 
     def _langfuse(self) -> Iterator[tuple[KeyPath, str]]:
         store: KeyPath = ("observability", "store")

@@ -95,6 +95,11 @@ def family(secret: str, recipes: Mapping[str, Recipe]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def directory_secrets(stack: Stack) -> dict[str, str]:
+    """Name of a client secret -> the directory that has given it."""
+    return {each.client_secret.removeprefix("secret://"): name for name, each in stack.identity.openid().items()}
+
+
 def _restarts(secret: str, services: tuple[str, ...]) -> tuple[str, ...]:
     if secret == "keycloak-admin-password":  # noqa: S105 - its name
         return ()  # Keycloak reads it when its database is made, and never again
@@ -102,6 +107,8 @@ def _restarts(secret: str, services: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
+    if secret in directory_secrets(stack):
+        return [Step.KEYCLOAK]
     if secret in stack.secret_names():
         return [Step.REDELIVERED]  # the custodian reads a provider's key anew for each request
     subjects = {f"person-{person}-password" for person in stack.people}

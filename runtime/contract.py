@@ -289,8 +289,17 @@ def resolve(policies: Policies, *, role: str, department: str, subject: str) -> 
 
 def pick_role(policies: Policies, claimed: Iterable[str]) -> str | None:
     """The declared role among the claimed ones; the first in the order of the stack file when there are several."""
+    return _first(policies.roles, claimed)
+
+
+def pick_department(policies: Policies, claimed: Iterable[str]) -> str | None:
+    """The declared department among the claimed ones; the first in the order of the stack file."""
+    return _first(policies.departments, claimed)
+
+
+def _first(declared: Iterable[str], claimed: Iterable[str]) -> str | None:
     names = set(claimed)
-    return next((role for role in policies.roles if role in names), None)
+    return next((name for name in declared if name in names), None)
 
 
 def _narrow(policy: EffectivePolicy, by: Narrowing) -> EffectivePolicy:

@@ -12,6 +12,7 @@ from components.realm import CUSTODIAN_CLIENT, REALM, SSO_CLIENT, TRACES_CLIENT,
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 from infra.plugins.standins.keycloak.settings import Settings
+from infra.rotation import directory_secrets
 from runtime.store import Store
 
 ADMIN = "admin"
@@ -27,8 +28,10 @@ _CLIENTS = {
 __all__ = ["ADMIN", "ADMIN_PASSWORD", "REALM", "Admin", "answers", "resource", "signed_in"]
 
 
-def resource(secret: str) -> str:
+def resource(secret: str, stack: Stack) -> str:
     """Name of the Pulumi resource that is given ``secret``."""
+    if directory := directory_secrets(stack).get(secret):
+        return f"{_IDENTITY}-federation-directory-{directory}"
     if secret == ADMIN_PASSWORD:
         return f"{_IDENTITY}-admin"
     if secret in _CLIENTS:

@@ -24,7 +24,7 @@ from infra.cli.console import CommandError, Exit, Steps
 from infra.cli.containers import ready, restart, run_in, signal
 from infra.cli.engine import Progress, deployment, failure, select, unheard
 from infra.cli.loading import Loaded
-from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step
+from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step, directory_secrets
 from runtime.store import Store
 
 DELIVERED_WITHIN_S = 30.0
@@ -152,11 +152,11 @@ def _keycloak(rotation: Rotation, names: tuple[str, ...]) -> None:
             if name == keycloak.ADMIN_PASSWORD:
                 admin.set_password("master", keycloak.ADMIN, rotation.store.get(name))
                 rotation.steps("Keycloak's admin has the new password")
-            elif name.startswith("person-"):
+            elif name.startswith("person-") and name not in directory_secrets(loaded.stack):
                 person = name.removeprefix("person-").removesuffix("-password")
                 admin.set_password(keycloak.REALM, person, rotation.store.get(name))
                 rotation.steps(f"'{person}' has the new password in Keycloak")
-    _declared(rotation, [keycloak.resource(name) for name in names])
+    _declared(rotation, [keycloak.resource(name, loaded.stack) for name in names])
 
 
 def _litellm(rotation: Rotation, _: tuple[str, ...]) -> None:

@@ -16,6 +16,8 @@ NAMED_BY: Mapping[str, tuple[str, str]] = {
     "keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper": ("mapper", "name"),
     "keycloak:openid/userRealmRoleProtocolMapper:UserRealmRoleProtocolMapper": ("mapper", "name"),
     "keycloak:openid/groupMembershipProtocolMapper:GroupMembershipProtocolMapper": ("mapper", "name"),
+    "keycloak:oidc/identityProvider:IdentityProvider": ("identity-provider", "alias"),
+    "keycloak:saml/identityProvider:IdentityProvider": ("identity-provider", "alias"),
     "litellm:index:Budget": ("litellm/budget", "budget_id"),
     "litellm:index:Model": ("litellm/model", "model_id"),
     "litellm:index:Team": ("litellm/team", "team_id"),
@@ -28,6 +30,7 @@ NAMED_AFTER: tuple[tuple[str, str, str], ...] = (
     (r"^docker:index/volume:", r"^(?P<name>secrets-.+)$", "volume/{name}"),
     (r"DefaultScopes$", r"-scopes-(?P<name>.+)$", "client/{name}"),
     (r"^keycloak:index/user(Roles|Groups):", r"-person-(?P<name>.+)-(roles|department)$", "user/{name}"),
+    (r"^keycloak:index/customId", r"-directory-(?P<name>.+)$", "directory-mapper/{name}"),
     (r"^keycloak:", r"-agent-(?P<name>.+)-(role|department)$", "client/agent-{name}"),
 )
 """What is part of something else, or named by its name in the program alone: (type, name in the program, name)."""

@@ -10,9 +10,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx
 
+from components.federation import mappers
 from components.realm import (
     AUDITOR,
     CLI_CLIENT,
@@ -57,22 +59,28 @@ DELETED_BY: Mapping[ObjectKind, str] = {"role": "name", "identity-provider": "al
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """What the realm holds. ``with_role``: role -> users by name, with their ids; ``by_default``: everybody's roles."""
+    """What the realm holds. ``with_role``: role -> users by name, with their ids; ``by_default``: everybody's roles;
+    ``mappers``: directory -> its mappers by name, with their ids; ``came_by``: directory -> users who came by it."""
 
     objects: Mapping[ObjectKind, Mapping[str, Mapping[str, Any]]]
     with_role: Mapping[str, Mapping[str, str]]
     by_default: frozenset[str]
+    mappers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    came_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """What the last ``up`` has made. ``objects``: ``kind/name``; ``roles``: Keycloak's id of a user -> names of roles.
+    """What the last ``up`` has made. ``objects``: ``kind/name``; ``roles``: Keycloak's id of a user -> names of roles;
+    ``mappers``: (directory, name); ``given``: directory -> roles that it gives.
 
     Departments of people and agents are not here: Pulumi sees a member too many.
     """
 
     objects: frozenset[str] = frozenset()
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    mappers: frozenset[tuple[str, str]] = frozenset()
+    given: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
@@ -80,6 +88,8 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
     found = [one for one in deployment.get("resources") or [] if one["type"].startswith("keycloak:")]
     names = {str(one["id"]): str(one["inputs"]["name"]) for one in found if one["type"].endswith(":Role")}
     roles: dict[str, set[str]] = defaultdict(set)
+    directories = stack.identity.directories
+    declared_mappers = {(alias, name) for alias, each in directories.items() for name in mappers(each, stack)}
     for one in found:
         inputs = one["inputs"]
         match one["type"].rsplit(":", maxsplit=1)[-1]:
@@ -87,9 +97,16 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
                 roles[inputs["userId"]] |= {names[each] for each in inputs["roleIds"] if each in names}
             case "ClientServiceAccountRealmRole":
                 roles[inputs["serviceAccountUserId"]].add(inputs["role"])
+            case "CustomIdentityProviderMapping":
+                declared_mappers.add((inputs["identityProviderAlias"], inputs["name"]))
     return Declared(
         objects=frozenset(resource_name(one["urn"], one["inputs"]) for one in found) | _in_file(stack),
         roles={user: frozenset(each) for user, each in roles.items()},
+        mappers=frozenset(declared_mappers),
+        given={
+            alias: frozenset(given.name or AUDITOR for given in each.gives() if given.what != "department")
+            for alias, each in directories.items()
+        },
     )
 
 
@@ -104,6 +121,7 @@ def _in_file(stack: Stack) -> set[str]:
         *(f"role/{name}" for name in (*stack.roles, AUDITOR)),
         *(f"group/{name}" for name in stack.departments),
         *(f"user/{name}" for name in stack.people),
+        *(f"identity-provider/{name}" for name in stack.identity.directories),
     }
 
 
@@ -120,23 +138,36 @@ class Judge:
             yield self._finding(f"{kind}/{name}", "state", f"a {kind} that nobody declared")
         for role, name in self.extra_roles(live):
             yield self._finding(f"user/{name}", f"roles.{role}", "given by hand")
+        for alias, name in self.extra_mappers(live):
+            yield self._finding(f"identity-provider/{alias}", f"mappers.{name}", "a mapper that nobody declared")
         for role in self.extra_defaults(live):
             yield self._finding(f"role/{DEFAULT_ROLE}", f"composites.{role}", "everybody has it")
 
     def foreign(self, live: Live) -> Iterator[tuple[ObjectKind, str]]:
-        """(kind, name) of objects that are neither declared nor Keycloak's own."""
+        """(kind, name) of objects that are neither declared nor Keycloak's own, nor users who came by a directory."""
         for kind, found in live.objects.items():
             own = BUILT_IN.get(kind, frozenset())
+            if kind == "user":
+                own = own.union(*(live.came_by.get(alias, ()) for alias in self.declared.given))
             for name in sorted(found.keys() - own):
                 if f"{kind}/{name}" not in self.declared.objects:
                     yield kind, name
 
     def extra_roles(self, live: Live) -> Iterator[tuple[str, str]]:
-        """(role, user) of declared users that have a declared role which is not theirs."""
+        """(role, user) of users that are declared or came by a directory, who have a declared role from neither."""
         for role, users in sorted(live.with_role.items()):
             for name, user in sorted(users.items()):
-                if f"role/{role}" in self.declared.objects and role not in self.declared.roles.get(user, {role}):
+                by = [given for alias, given in self.declared.given.items() if name in live.came_by.get(alias, ())]
+                known = user in self.declared.roles or by
+                own = self.declared.roles.get(user, frozenset()).union(*by)
+                if known and f"role/{role}" in self.declared.objects and role not in own:
                     yield role, name
+
+    def extra_mappers(self, live: Live) -> Iterator[tuple[str, str]]:
+        """(directory, mapper) of mappers that a declared directory should not have."""
+        for alias, found in sorted(live.mappers.items()):
+            if f"identity-provider/{alias}" in self.declared.objects:
+                yield from ((alias, name) for name in sorted(found) if (alias, name) not in self.declared.mappers)
 
     def extra_defaults(self, live: Live) -> Iterator[str]:
         """Declared roles that everybody has."""
@@ -158,6 +189,8 @@ def repairs(judge: Judge, live: Live, removable: Collection[str]) -> Iterator[Ca
             yield f"{PATHS[kind][0]}/{live.objects[kind][name][DELETED_BY.get(kind, 'id')]}", None
     for role, name in judge.extra_roles(live):
         yield f"users/{live.with_role[role][name]}/role-mappings/realm", [_brief(live.objects["role"][role])]
+    for alias, name in judge.extra_mappers(live):
+        yield f"{_at(alias)}/mappers/{live.mappers[alias][name]}", None
     if composites := [_brief(live.objects["role"][role]) for role in judge.extra_defaults(live)]:
         yield f"roles/{DEFAULT_ROLE}/composites", composites
 
@@ -174,18 +207,28 @@ def read(http: httpx.Client) -> Live:
     """
     objects = {kind: {str(one[by]): one for one in _get(http, path, max=MOST)} for kind, (path, by) in PATHS.items()}
     given = objects["role"].keys() - BUILT_IN["role"]  # everybody has those
+    directories = objects["identity-provider"].keys()
     return Live(
         objects=objects,
         with_role={role: _users(_get(http, f"roles/{role}/users", max=MOST)) for role in given},
         by_default=frozenset(str(one["name"]) for one in _get(http, f"roles/{DEFAULT_ROLE}/composites/realm")),
+        mappers={
+            alias: {str(one["name"]): str(one["id"]) for one in _get(http, f"{_at(alias)}/mappers")}
+            for alias in directories
+        },
+        came_by={alias: frozenset(_users(_get(http, "users", idpAlias=alias, max=MOST))) for alias in directories},
     )
+
+
+def _at(alias: str) -> str:
+    return f"{PATHS['identity-provider'][0]}/{quote(alias, safe='')}"
 
 
 def _users(found: list[dict[str, Any]]) -> dict[str, str]:
     return {str(user["username"]): str(user["id"]) for user in found}
 
 
-def _get(http: httpx.Client, path: str, **query: int) -> list[dict[str, Any]]:
+def _get(http: httpx.Client, path: str, **query: int | str) -> list[dict[str, Any]]:
     answer = http.get(f"/admin/realms/{REALM}/{path}", params=query)
     found: list[dict[str, Any]] = answer.raise_for_status().json()
     return found

@@ -16,7 +16,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
-from runtime.contract import Kind, Policies, pick_role
+from runtime.contract import Kind, Policies, pick_department, pick_role
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 
 ALGORITHMS = ["RS256", "ES256"]
@@ -170,8 +170,8 @@ class Verifier:
             # Neither another client's account nor a person who chose such a user name is an agent.
             raise ForbiddenError(f"'{username}' is no agent of this gateway")
         role = pick_role(self._policies, _texts(claims.get("roles")))
-        departments = [name for name in _texts(claims.get("department")) if name in self._policies.departments]
-        if role is None or not departments:
+        department = pick_department(self._policies, _texts(claims.get("department")))
+        if role is None or department is None:
             missing = "role" if role is None else "department"
             raise ForbiddenError(f"'{username}' has no {missing} in this gateway")
         return Subject(
@@ -179,7 +179,7 @@ class Verifier:
             name=azp.removeprefix(AGENT_CLIENT) if agent else username,
             kind=Kind.AGENT if agent else Kind.PERSON,
             role=role,
-            department=departments[0],
+            department=department,
             credential="oidc",
             demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
             issued=_seconds(claims.get("iat")),

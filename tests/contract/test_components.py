@@ -15,22 +15,24 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
 from components import blueprint as composition
-from components import custodian, data, edge, gateway, governance, identity, observability, realm
+from components import custodian, data, edge, federation, gateway, governance, identity, observability, realm
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
 from config.stack import Stack
+from infra.cli.keycloak import resource
 from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
-from tests.stacks import full
+from tests.stacks import federated, full
 
 TOKENS = {
     composition.AiGateway: "praxis:index:AiGateway",
     custodian.Custodian: "praxis:custodian:Custodian",
     data.Data: "praxis:data:Data",
     edge.Edge: "praxis:edge:Edge",
+    federation.Federation: "praxis:identity:Federation",
     gateway.Gateway: "praxis:gateway:Gateway",
     governance.Governance: "praxis:governance:Governance",
     identity.Identity: "praxis:identity:Identity",
@@ -117,11 +119,12 @@ class TestComposition:
         assert client["validRedirectUris"] == ["http://traces.localhost:8080/api/auth/callback/keycloak"]
 
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
-        used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("praxis:")}
+        made = [*build(stack).recorder.resources, *build(federated()).recorder.resources]
+        used = {r.typ for r in made if r.typ.startswith("praxis:")}
         assert used == set(TOKENS.values())
 
-    def test_every_name_is_unique_within_its_type(self, stack: Stack) -> None:
-        keys = [(r.typ, r.name) for r in build(stack).recorder.resources]
+    def test_every_name_is_unique_within_its_type(self) -> None:
+        keys = [(r.typ, r.name) for r in build(federated()).recorder.resources]
         assert len(set(keys)) == len(keys)
 
     def test_people_and_agents_are_made_with_role_and_department(self, stack: Stack) -> None:
@@ -133,6 +136,30 @@ class TestComposition:
         groups = built.named("keycloak:index/userGroups:UserGroups")
         assert "praxis-identity-praxis-agent-nightly-report-department" in groups
         assert len(groups) == len(stack.subjects())
+
+    def test_a_directory_is_an_identity_provider_with_its_mappers(self) -> None:
+        built = build(federated())
+        (acme, *_) = built.inputs("keycloak:oidc/identityProvider:IdentityProvider").values()
+        assert acme["authorizationUrl"].startswith("https://login.microsoftonline.com/")
+        assert acme["tokenUrl"].startswith("http://directories:8200/acme/")
+        assert (acme["validateSignature"], acme["trustEmail"], acme["storeToken"]) == (True, False, False)
+        assert acme["issuer"].endswith("/v2.0")
+        (old,) = built.inputs("keycloak:saml/identityProvider:IdentityProvider").values()
+        assert (old["entityId"], old["extraConfig"]) == (
+            "http://id.localhost:8080/realms/praxis",
+            {"idpEntityId": "urn:old:idp"},
+        )
+        assert (old["validateSignature"], old["wantAssertionsSigned"]) == (True, True)
+        assert "-----" not in old["signingCertificate"]
+        made = built.inputs("keycloak:index/customIdentityProviderMapping:CustomIdentityProviderMapping")
+        assert {one["identityProviderAlias"] for one in made.values()} == set(federated().identity.directories)
+        assert all(one["extraConfig"]["syncMode"] == "FORCE" for one in made.values())
+        assert list(built.target.services).index("directories") < list(built.target.services).index("keycloak")
+
+    def test_a_rotation_knows_the_resource_that_holds_a_directorys_secret(self) -> None:
+        made = build(federated()).inputs("keycloak:oidc/identityProvider:IdentityProvider")
+        held = made[resource("okta-client-secret", federated())]["clientSecret"]
+        assert "value-of-okta-client-secret" in str(held)
 
     def test_litellm_is_told_of_roles_and_departments(self, stack: Stack) -> None:
         narrowed = stack.departments["finance"].model_copy(update={"models": (), "budget": Budget(usd=Decimal(1))})
@@ -213,7 +240,7 @@ class TestEveryComponent:
 
 
 def test_every_component_is_in_the_list() -> None:
-    modules = (composition, custodian, data, edge, gateway, governance, identity, observability, realm)
+    modules = (composition, custodian, data, edge, federation, gateway, governance, identity, observability, realm)
     found = {
         value
         for module in modules

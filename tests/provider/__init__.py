@@ -14,18 +14,20 @@ from infra.supply.built import built_images
 from runtime.store import CaCert, EcKey, ServerCert
 
 NAMES = ("api.anthropic.com", "api.openai.com")
+CORPORATE = "login.corporate.test"
+"""Host of the company directory that the tests play (:mod:`tests.corporate`)."""
 AUTHORITY, CERTIFICATE = "authority.pem", "provider.pem"
 SERVER = Path(__file__).with_name("server.py")
 
 
 def certify(folder: Path) -> str:
-    """Write the provider's certificate and key into ``folder``, once; returns the authority's certificate (PEM)."""
+    """Write a certificate of what the tests play, and its key, into ``folder``, once; returns the authority's (PEM)."""
     authority = folder / AUTHORITY
     if authority.exists():
         return authority.read_text()
     values = {"ca-key": EcKey().make({}), "key": EcKey().make({})}
     values["ca-cert"] = CaCert("ca-key", common_name="Provider of the tests").make(values)
-    certificate = ServerCert("key", ca_key="ca-key", ca_cert="ca-cert", names=NAMES).make(values)
+    certificate = ServerCert("key", ca_key="ca-key", ca_cert="ca-cert", names=(*NAMES, CORPORATE)).make(values)
     file = folder / CERTIFICATE
     file.write_text(certificate + values["key"])
     file.chmod(0o644)

@@ -64,6 +64,7 @@ def test_the_types_the_program_uses_are_served() -> None:
         "docker:index/network:Network",
         "docker:index/remoteImage:RemoteImage",
         "docker:index/volume:Volume",
+        "keycloak:index/customIdentityProviderMapping:CustomIdentityProviderMapping",
         "keycloak:index/group:Group",
         "keycloak:index/realm:Realm",
         "keycloak:index/realmEvents:RealmEvents",
@@ -71,6 +72,7 @@ def test_the_types_the_program_uses_are_served() -> None:
         "keycloak:index/user:User",
         "keycloak:index/userGroups:UserGroups",
         "keycloak:index/userRoles:UserRoles",
+        "keycloak:oidc/identityProvider:IdentityProvider",
         "keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper",
         "keycloak:openid/client:Client",
         "keycloak:openid/clientDefaultScopes:ClientDefaultScopes",
@@ -80,6 +82,7 @@ def test_the_types_the_program_uses_are_served() -> None:
         "keycloak:openid/groupMembershipProtocolMapper:GroupMembershipProtocolMapper",
         "keycloak:openid/hardcodedClaimProtocolMapper:HardcodedClaimProtocolMapper",
         "keycloak:openid/userRealmRoleProtocolMapper:UserRealmRoleProtocolMapper",
+        "keycloak:saml/identityProvider:IdentityProvider",
     }
 
 

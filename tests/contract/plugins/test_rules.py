@@ -17,6 +17,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from infra.plugins.litellm.provider import LiteLLM
 from infra.plugins.standins.core import StandIn
 from infra.plugins.standins.docker.provider import DockerStandIn
+from infra.plugins.standins.keycloak.brokering import NAME_ID_FORMATS, SYNC_MODES
 from infra.plugins.standins.keycloak.provider import KeycloakStandIn
 from infra.plugins.standins.values import plain, secrets_in, wrapped
 
@@ -46,6 +47,14 @@ FORMS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "accessType": st.just("CONFIDENTIAL"),
         "clientId": st.just("one"),
         "standardFlowEnabled": st.just(True),
+    },
+    "keycloak:oidc/identityProvider:IdentityProvider": {
+        "clientSecret": st.just("canary"),
+        "syncMode": st.sampled_from(SYNC_MODES),
+    },
+    "keycloak:saml/identityProvider:IdentityProvider": {
+        "syncMode": st.sampled_from(SYNC_MODES),
+        "nameIdPolicyFormat": st.sampled_from(sorted(NAME_ID_FORMATS)),
     },
     "litellm:index:Budget": {"budget_id": st.just("one"), "budget_duration": st.sampled_from(["1d", "30d", "1mo"])},
     "litellm:index:Model": {"model_id": st.just("one")},

@@ -12,6 +12,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -184,6 +185,59 @@ class Program:
         )
         keycloak.UserGroups(
             "user-groups", realm_id=realm.id, user_id=user.id, group_ids=[group.id], exhaustive=True, opts=opts
+        )
+
+        self._directories(realm, opts)
+
+    @staticmethod
+    def _directories(realm: keycloak.Realm, opts: pulumi.ResourceOptions) -> None:
+        common: dict[str, Any] = {
+            "realm": realm.id, "enabled": True, "sync_mode": "FORCE", "store_token": False, "trust_email": False,
+            "validate_signature": True, "opts": opts,
+        }  # fmt: skip
+        acme = keycloak.oidc.IdentityProvider(
+            "directory",
+            **common,
+            alias="acme",
+            display_name="Acme",
+            gui_order="0",
+            client_id="praxis",
+            client_secret=pulumi.Output.secret("acme-secret"),
+            issuer="https://acme.example.com",
+            authorization_url="https://acme.example.com/authorize",
+            token_url="http://directories:8200/acme/token",
+            jwks_url="http://directories:8200/acme/keys",
+            disable_user_info=True,
+            default_scopes="openid profile email",
+            extra_config={"clientAuthMethod": "client_secret_post", "pkceEnabled": "true", "pkceMethod": "S256"},
+        )
+        keycloak.saml.IdentityProvider(
+            "saml-directory",
+            **common,
+            alias="old",
+            display_name="Old",
+            gui_order="1",
+            entity_id="http://id.localhost:8080/realms/praxis",
+            single_sign_on_service_url="https://old.example.com/saml",
+            signing_certificate="MIIBAAAA",
+            name_id_policy_format="Persistent",
+            post_binding_response=True,
+            want_assertions_signed=True,
+            extra_config={"idpEntityId": "urn:old:idp"},
+        )
+        keycloak.CustomIdentityProviderMapping(
+            "directory-mapper",
+            realm=realm.id,
+            identity_provider_alias=acme.alias,
+            name="role-engineer",
+            identity_provider_mapper="oidc-advanced-role-idp-mapper",
+            extra_config={
+                "syncMode": "FORCE",
+                "claims": json.dumps([{"key": "roles", "value": r"Gateway\.Engineer"}]),
+                "are.claim.values.regex": "true",
+                "role": "engineer",
+            },
+            opts=opts,
         )
 
     @staticmethod

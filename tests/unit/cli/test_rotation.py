@@ -11,6 +11,7 @@ from infra.cli.rotating import STEPS
 from infra.custody import recipes
 from infra.paths import STACKS
 from infra.rotation import Step, after_rotation, family
+from tests.stacks import federated
 
 STACK = load_stack("laptop", STACKS)
 TABLE = after_rotation(STACK, "laptop", recipes(STACK))
@@ -59,7 +60,15 @@ def test_what_is_made_from_a_secret_is_rotated_with_it() -> None:
 )
 def test_a_secret_of_keycloak_is_held_by_this_resource(secret: str, name: str) -> None:
     assert Step.KEYCLOAK in TABLE[secret].steps
-    assert resource(secret) == name
+    assert resource(secret, STACK) == name
+
+
+def test_a_directorys_secret_is_held_by_its_identity_provider() -> None:
+    stack = federated()
+    row = after_rotation(stack, "laptop", recipes(stack))["okta-client-secret"]
+    assert (row.steps, row.services) == ((Step.KEYCLOAK,), ())
+    name = resource("okta-client-secret", stack)
+    assert name == "praxis-identity-federation-directory-daughter"
 
 
 @pytest.mark.parametrize(

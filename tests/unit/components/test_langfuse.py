@@ -93,7 +93,7 @@ class TestSecrets:
         assert rows["langfuse-db-password"].restarts == both
         assert rows["langfuse-client-secret"].restarts == ("langfuse",)
         assert Step.KEYCLOAK in rows["langfuse-client-secret"].steps
-        assert resource("langfuse-client-secret") == "praxis-identity-praxis-client-praxis-traces"
+        assert resource("langfuse-client-secret", full()) == "praxis-identity-praxis-client-praxis-traces"
 
     def test_what_cannot_have_a_new_value_says_why(self) -> None:
         rows = after_rotation(full(), "full", recipes(full()))

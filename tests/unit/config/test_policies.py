@@ -22,6 +22,7 @@ from runtime.contract import (
     Price,
     Role,
     Tokens,
+    pick_department,
     pick_role,
     resolve,
 )
@@ -101,6 +102,8 @@ def test_the_first_declared_role_wins_when_a_token_claims_several() -> None:
     laptop = load_stack("laptop", STACKS).policies("laptop")
     assert pick_role(laptop, ["offline_access", "analyst", "engineer"]) == "engineer"
     assert pick_role(laptop, ["offline_access"]) is None
+    assert pick_department(laptop, ["finance", "nowhere", "research"]) == "research"
+    assert pick_department(laptop, ["nowhere"]) is None
 
 
 def test_a_price_counts_per_million_tokens() -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from components.realm import REALM
 from config import load_stack
 from infra.drift import realm
 from infra.drift.realm import Judge, Live, declared_in, repairs
 from infra.paths import STACKS
+from tests.stacks import federated
 
 STACK = load_stack("laptop", STACKS)
 
@@ -117,6 +119,65 @@ def test_a_role_for_everybody() -> None:
     assert list(repairs(JUDGE, found, ())) == [
         (f"roles/{realm.DEFAULT_ROLE}/composites", [{"id": "id-engineer", "name": "engineer"}])
     ]
+
+
+class TestDirectories:
+    """With a directory of each kind declared, and its people here."""
+
+    judge = Judge("t", declared_in(STATE, federated()))
+
+    def came(self, **changed: Any) -> Live:
+        people = {"user": {"carol": {"id": "id-carol"}}}
+        return live(**{"objects": people, "came_by": {"acme": frozenset({"carol"})}, **changed})
+
+    def places(self, found: Live) -> list[str]:
+        return [one.place for one in self.judge.judged(found)]
+
+    def test_who_came_by_one_is_no_stranger(self) -> None:
+        assert self.places(self.came(with_role={"engineer": {"carol": "id-carol"}})) == []
+
+    def test_nor_is_a_declared_person_who_was_linked(self) -> None:
+        linked = {"acme": frozenset({"bob"})}
+        assert self.places(live(with_role={"engineer": {"bob": "id-bob"}}, came_by=linked)) == []
+
+    def test_who_came_by_one_that_nobody_declared_is(self) -> None:
+        found = self.came(
+            objects={"user": {"carol": {"id": "7"}}, "identity-provider": {"evil": {"alias": "evil"}}},
+            came_by={"evil": frozenset({"carol"})},
+        )
+        assert self.places(found) == ["identity-provider/evil/state", "user/carol/state"]
+
+    def test_a_role_that_no_directory_gives_was_given_by_hand(self) -> None:
+        found = self.came(came_by={"school": frozenset({"carol"})}, with_role={"engineer": {"carol": "id-carol"}})
+        assert self.places(found) == ["user/carol/roles.engineer"]
+
+    def test_a_mapper_too_many(self) -> None:
+        found = live(
+            objects={"identity-provider": {"acme": {"alias": "acme"}}},
+            mappers={"acme": {"role-engineer": "1", "everybody": "2"}},
+        )
+        assert self.places(found) == ["identity-provider/acme/mappers.everybody"]
+        assert list(repairs(self.judge, found, ())) == [("identity-provider/instances/acme/mappers/2", None)]
+
+
+def test_everything_is_asked_for() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = str(request.url.raw_path, "ascii").removeprefix(f"/admin/realms/{REALM}/")
+        asked.append(path)
+        if path.startswith("identity-provider/instances?"):
+            return httpx.Response(200, json=[{"alias": "a/b"}])
+        if path.endswith("/mappers"):
+            return httpx.Response(200, json=[{"name": "m", "id": "1"}])
+        if "idpAlias" in path:
+            return httpx.Response(200, json=[{"username": "carol", "id": "7"}])
+        return httpx.Response(200, json=[])
+
+    found = realm.read(httpx.Client(base_url="http://keycloak", transport=httpx.MockTransport(answer)))
+    assert found.mappers == {"a/b": {"m": "1"}}
+    assert found.came_by == {"a/b": frozenset({"carol"})}
+    assert "identity-provider/instances/a%2Fb/mappers" in asked
 
 
 def test_what_is_gone_already_is_no_error() -> None:

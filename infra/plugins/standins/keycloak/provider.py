@@ -66,7 +66,7 @@ class KeycloakStandIn(StandIn):
             self._sign_in()
 
     def make_types(self) -> Iterable[ResourceType]:
-        from infra.plugins.standins.keycloak import clients, mappers, people
+        from infra.plugins.standins.keycloak import brokering, clients, mappers, people
         from infra.plugins.standins.keycloak.realm import RealmEventsType, RealmType
 
         admin = self._admin
@@ -87,6 +87,9 @@ class KeycloakStandIn(StandIn):
             mappers.GroupMapperType(admin),
             mappers.RealmRoleMapperType(admin),
             mappers.HardcodedClaimMapperType(admin),
+            brokering.OidcProviderType(admin),
+            brokering.SamlProviderType(admin),
+            brokering.ProviderMapperType(admin),
         ]
 
     def make_functions(self) -> Mapping[str, Function]:
