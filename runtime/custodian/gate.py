@@ -16,6 +16,7 @@ from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
 from runtime.custodian.database import Database
 from runtime.custodian.egress import Egress
+from runtime.custodian.enrolments import Enrolments
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
@@ -58,9 +59,9 @@ def credential(headers: Mapping[str, str]) -> str:
 
 
 def user_token(headers: Mapping[str, str]) -> str | None:
-    """The caller's own token for Anthropic, given as ``Authorization: Bearer`` beside ``x-praxis-key``."""
+    """The caller's own token for Anthropic, given as ``Authorization: Bearer``."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if not headers.get(KEY_HEADER, "").strip() or scheme.lower() != "bearer":
+    if scheme.lower() != "bearer":
         return None
     return token.strip() if USER_TOKEN.fullmatch(token.strip()) else None
 
@@ -75,15 +76,15 @@ class Gate:
     accounts: Accounts
     signing_key: Delivered
     egress: Egress
+    enrolments: Enrolments
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
         """Headers to put on the request, or why it is refused."""
         try:
-            subject = await self.subject(credential(headers))
+            subject, own = await self.caller(headers)
             policy = self.policy(subject)
             about = self.assertion(subject, policy, trace)
             now = await self.database.standing(subject.sub, policy.budget)
-            own = user_token(headers)
             if now.used_up and own is None:  # what the caller's own account pays for is in no budget
                 refusal = used_up(now)
                 await self.database.refuse(
@@ -108,6 +109,29 @@ class Gate:
             HEADER: sign(about, key_of(self.signing_key.value)),
             "traceparent": f"00-{trace}-{span}-01",
         }
+
+    async def caller(self, headers: Mapping[str, str]) -> tuple[Subject, str | None]:
+        """Who asks, and the token of its own account that pays, if it brings one.
+
+        A credential of ours decides. An enrolment stands in for one only beside such a token, and beside a credential
+        it has to be the same subject's.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
+        """
+        enrolment, own = await self.enrolments.of(headers), user_token(headers)
+        if enrolment is None:
+            subject = await self.subject(credential(headers))
+            return subject, own if headers.get(KEY_HEADER, "").strip() else None
+        if own is None or headers.get(KEY_HEADER, "").strip():
+            subject = await self.subject(credential(headers))
+            if subject.sub != enrolment.subject.sub:
+                raise ForbiddenError("the enrolment in the base URL is not the credential's subject's")
+        else:
+            subject = enrolment.subject
+        if own is not None:
+            await self.enrolments.check_owner(enrolment, own)
+        return subject, own
 
     async def subject(self, given: str) -> Subject:
         """Who holds this credential.

@@ -24,6 +24,7 @@ class Settings:
     audience: str
     demo_client: str
     litellm_url: str
+    egress_url: str
     policies: Policies
     upstreams: Upstreams
     database: dict[str, Any] = field(repr=False)
@@ -45,6 +46,7 @@ def load() -> Settings:
         audience=environment["PRAXIS_AUDIENCE"],
         demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
         litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),
+        egress_url=environment.get("PRAXIS_EGRESS_URL", "http://egress:8200"),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
         upstreams=Upstreams.model_validate_json(UPSTREAMS.read_text(encoding="utf-8")),
         database={

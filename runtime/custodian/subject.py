@@ -30,3 +30,5 @@ class Subject:
     department: str
     credential: str
     demo: bool
+    email: str | None = None
+    """A verified address, where the credential tells one."""

@@ -18,11 +18,12 @@ from pydantic import ValidationError
 
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import TICKET_HEADER, EffectivePolicy, Estimate, Policies, PolicyError, resolve
+from runtime.contract import COUNT_PATH, TICKET_HEADER, EffectivePolicy, Estimate, Policies, PolicyError, resolve
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
+from runtime.hooks.counting import Counting
 from runtime.hooks.estimate import estimate
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
@@ -36,7 +37,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ASKING = frozenset({"/v1/chat/completions", "/v1/messages"})
+ASKING = frozenset({"/v1/chat/completions", "/v1/messages", COUNT_PATH})
 LOOKING = frozenset({"/v1/models"})
 INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
@@ -65,6 +66,8 @@ class Exchange:
     hide_usage: bool = False
     sent_bytes: int = 0
     estimate: Estimate | None = None
+    counting: bool = False
+    """Only the size of the request is asked for."""
 
     def record(self) -> dict[str, Any]:
         """What the custodian is told."""
@@ -79,6 +82,7 @@ class Exchange:
             "cache_write_tokens": self.usage.cache_write_tokens,
             "guards": self.guards,
             "reason": self.reason,
+            "counting": self.counting,
         }
 
 
@@ -91,6 +95,7 @@ class Gate:
     """
 
     app: App
+    counting: Counting
     policies: Policies
     key: Delivered
     master_key: Delivered
@@ -135,6 +140,7 @@ class Gate:
     ) -> None:
         inner = {**scope, "headers": [pair for pair in scope["headers"] if not pair[0].lower().startswith(INTERNAL)]}
         asking = scope["method"] == "POST" and scope["path"] in ASKING
+        exchange.counting = scope["path"] == COUNT_PATH
         try:
             policy = self._policy(exchange.about)
             if not asking:
@@ -156,8 +162,9 @@ class Gate:
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = _Answer(self, exchange, send, counted=True)
+        app = self.counting if exchange.counting and self.counting.serves(exchange.model) else self.app
         try:
-            await self.app(inner, _once(content, receive), answer.send)
+            await app(inner, _once(content, receive), answer.send)
         except Exception:
             await answer.fail()
             raise
@@ -277,7 +284,9 @@ class _Answer:
         self._settled = True
         exchange = self._exchange
         broken = self._stream is not None and not self._stream.finished
-        if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
+        if exchange.counting:
+            exchange.reason = exchange.reason or "count_tokens"
+        elif exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
             exchange.reason = "usage_estimated"
         try:
             await self._gate.records.settle(exchange.record())
