@@ -13,12 +13,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from runtime.chain import Draft
+from runtime.clients import Client
 from runtime.contract import ENROLMENT_PREFIX, Kind
 from runtime.custodian.database import Database
 from runtime.custodian.owners import Owner, Owners
@@ -39,8 +40,6 @@ _ID = "encode(substring(hash FROM 1 FOR 6), 'hex')"
 """What an enrolment is called where it must not be told: the beginning of its hash."""
 _GOOD = "revoked IS NULL AND expires > now()"
 _BAD = "the enrolment in the base URL is not valid, or nothing valid stands beside it"
-
-Client = Literal["claude-code", "codex", "gemini-cli", "cursor", "vscode"]
 
 
 def digest(value: str) -> bytes:
@@ -98,11 +97,11 @@ class Enrolments:
                 subject.department,
                 subject.demo,
                 subject.email,
-                client,
+                client.value,
                 device,
                 expires,
             )
-            told = {"sub": subject.sub, "enrolment": called, "client": client, "expires": expires.isoformat()}
+            told = {"sub": subject.sub, "enrolment": called, "client": client.value, "expires": expires.isoformat()}
             return None, [Draft("enrolment-made", told)]
 
         await self._database.write(work)

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from runtime.clients import Client
 from runtime.contract import problems
-from runtime.custodian.enrolments import Client
 from runtime.custodian.gate import Gate, credential, new_trace
 from runtime.custodian.operator import of_operator
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
