@@ -358,7 +358,7 @@ class CountingRoute(Model):
 
 
 class CountingRoutes(Model):
-    """By the gateway's own names of the models; LiteLLM counts for all others."""
+    """By the gateway's own names of the models; for all others there is an estimate."""
 
     routes: dict[str, CountingRoute] = Field(default_factory=dict)
 

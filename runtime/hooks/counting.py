@@ -1,6 +1,7 @@
-"""Counting the tokens of a request where they are the provider's own: the request goes to the egress as it is.
+"""Counting the tokens of a request. Where Anthropic serves the model, it counts: the request goes there as it is.
 
-LiteLLM would leave out parts of it, and the headers that say which beta it is for and which record it belongs to.
+LiteLLM would leave out parts of it, and the headers that say which beta it is for and which record it belongs to. For
+other models, whose providers do not speak this dialect, the answer is what the ledger reserves.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from typing import Any
 
 import aiohttp
 
-from runtime.contract import TICKET_HEADER, CountingRoutes
+from runtime.contract import TICKET_HEADER, CountingRoute, CountingRoutes
 from runtime.dialect import Dialect, Refusal
+from runtime.hooks.estimate import estimate
 from runtime.hooks.records import DNS_TTL_S
 
 TIMEOUT_S = 30.0
-MAX_BYTES = 1 << 16
-"""Of an answer, which is one number."""
 PASSED = ("anthropic-version", "anthropic-beta", "user-agent", TICKET_HEADER)
 """Headers of the caller's and the gateway's that go along."""
 QUERY = b"beta=true"
@@ -40,24 +40,20 @@ class Connections:
         if self._session is None:  # made here: it belongs to the loop that runs now
             connector = aiohttp.TCPConnector(ttl_dns_cache=DNS_TTL_S)
             timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         try:
             async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-                return answer.status, await answer.content.read(MAX_BYTES)
+                return answer.status, await answer.read()
         except aiohttp.ClientError as error:
             raise ConnectionError(type(error).__name__) from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """An ASGI application for ``/v1/messages/count_tokens``, for those models that :meth:`serves`."""
+    """An ASGI application for ``/v1/messages/count_tokens``."""
 
     routes: CountingRoutes
     forward: Forward
-
-    def serves(self, model: str) -> bool:
-        """Whether the provider of ``model`` counts."""
-        return model in self.routes.routes
 
     async def __call__(
         self,
@@ -67,15 +63,23 @@ class Counting:
     ) -> None:
         """ASGI entry; the body comes in one piece."""
         body = json.loads((await receive())["body"])
-        route = self.routes.routes[body["model"]]
+        route = self.routes.routes.get(body["model"])
+        if route is None:
+            status, answer = 200, json.dumps({"input_tokens": estimate(body).input_tokens}).encode()
+        else:
+            status, answer = await self._asked(route, scope, body)
+        start = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": start})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _asked(
+        self, route: CountingRoute, scope: Mapping[str, Any], body: Mapping[str, Any]
+    ) -> tuple[int, bytes]:
         given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         headers = {"content-type": "application/json", **{name: given[name] for name in PASSED if name in given}}
         url = f"{route.url}?{QUERY.decode()}" if scope.get("query_string") == QUERY else route.url
         content = json.dumps({**body, "model": route.model}, ensure_ascii=False).encode()
         try:
-            status, answer = await self.forward(url, content, headers)
+            return await self.forward(url, content, headers)
         except OSError:  # TimeoutError is one
-            status, answer = AWAY.status, AWAY.encoded(Dialect.ANTHROPIC)
-        start = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": start})
-        await send({"type": "http.response.body", "body": answer})
+            return AWAY.status, AWAY.encoded(Dialect.ANTHROPIC)

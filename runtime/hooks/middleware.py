@@ -162,7 +162,7 @@ class Gate:
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = _Answer(self, exchange, send, counted=True)
-        app = self.counting if exchange.counting and self.counting.serves(exchange.model) else self.app
+        app: App = self.counting if exchange.counting else self.app
         try:
             await app(inner, _once(content, receive), answer.send)
         except Exception:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from runtime.hooks.untouched import leave_untouched
 from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
 
 PORT = 4000
@@ -64,6 +65,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     """LiteLLM's application behind the gate."""
     from litellm.proxy.proxy_server import app
 
+    leave_untouched()
     from runtime.contract import CountingRoutes, Policies
     from runtime.guards import Guard
     from runtime.hooks import counting

@@ -70,13 +70,12 @@ class Provider(BaseHTTPRequestHandler):
     def _stream(self, events: list[str]) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for event in events:
-            self.wfile.write(event.encode())
+        for event in (*events, ""):
+            self.wfile.write(f"{len(event.encode()):x}\r\n{event}\r\n".encode())
             self.wfile.flush()
             time.sleep(0.01)
-        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -66,12 +66,14 @@ async def test_what_is_not_on_record_is_not_asked(with_ticket: World) -> None:
     assert world.egress.asked == []
 
 
-async def test_litellm_counts_for_other_models(world: World) -> None:
-    world.upstream.content = {"input_tokens": 7}
-    answer = await world.ask(COUNT_PATH, model="tiny")
-    assert answer.json() == {"input_tokens": 7}
-    ((path, _, _),) = world.upstream.asked
-    assert path == COUNT_PATH
+async def test_of_other_models_there_is_an_estimate(world: World) -> None:
+    short = (await world.ask(COUNT_PATH, model="tiny")).json()["input_tokens"]
+    assert 0 < short < (await world.ask(COUNT_PATH, "hi " * 100, model="tiny")).json()["input_tokens"]
+    assert (world.upstream.asked, world.egress.asked) == ([], [])
+
+
+async def test_an_estimate_is_on_record_too(world: World) -> None:
+    await world.ask(COUNT_PATH, model="tiny")
     assert world.custodian.only("settled")["reason"] == "count_tokens"
 
 
