@@ -326,6 +326,9 @@ TICKET_HEADER = "x-praxis-ticket"
 ENROLMENT_PREFIX = "/e/[A-Za-z0-9_-]{43}"
 """How paths begin that are asked for by an enrolment (a regular expression): its id, 256 random bits in base64url."""
 
+ENROLMENT = "enrolment"
+"""The kind of credential of requests for which an enrolment and the caller's own account stand."""
+
 PROFILE_PATH = "/anthropic-profile/api/oauth/profile"
 """Where the egress passes the custodian's question on, whose a token of Anthropic's is."""
 

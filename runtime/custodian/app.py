@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import Budget, Estimate, GuardCategory, PolicyError, Tokens
+from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
 from runtime.custodian import chain_api, enrolments, enrolments_api, keys_api, ledger, money_api
 from runtime.custodian.database import Database
 from runtime.custodian.database import Request as Requested
@@ -181,7 +181,7 @@ class Custodian:
         about = self._about(body)
         try:
             payer = self._egress.check(about.trace, body.model)
-            if payer == "company" and about.credential == enrolments.CREDENTIAL:
+            if payer == "company" and about.credential == ENROLMENT:
                 text = f"model '{body.model}' is paid for by the company: an enrolment is no credential for it"
                 raise EgressError("enrolment_not_enough", text)
             policy = self._gate.policy(about)

@@ -20,13 +20,11 @@ import asyncpg
 
 from runtime.chain import Draft
 from runtime.clients import Client
-from runtime.contract import ENROLMENT_PREFIX, Kind
+from runtime.contract import ENROLMENT, ENROLMENT_PREFIX, Kind
 from runtime.custodian.database import Database
 from runtime.custodian.owners import Owner, Owners
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError
 
-CREDENTIAL = "enrolment"
-"""The kind of credential in records of requests for which an enrolment and the caller's own account stand."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS enrolment (
     hash bytea PRIMARY KEY, sub text NOT NULL, name text NOT NULL, kind text NOT NULL, role text NOT NULL,
@@ -134,7 +132,7 @@ class Enrolments:
         about = {name: row[name] for name in ("sub", "name", "role", "department", "demo", "email")}
         return Enrolment(
             hash=row["hash"],
-            subject=Subject(**about, kind=Kind(row["kind"]), credential=CREDENTIAL),
+            subject=Subject(**about, kind=Kind(row["kind"]), credential=ENROLMENT),
             email=row["email"],
             account=row["account"],
         )

@@ -18,7 +18,16 @@ from pydantic import ValidationError
 
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import COUNT_PATH, TICKET_HEADER, EffectivePolicy, Estimate, Policies, PolicyError, resolve
+from runtime.contract import (
+    COUNT_PATH,
+    ENROLMENT,
+    TICKET_HEADER,
+    EffectivePolicy,
+    Estimate,
+    Policies,
+    PolicyError,
+    resolve,
+)
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
@@ -325,7 +334,8 @@ class _Answer:
     async def _finish(self) -> None:
         content, exchange = b"".join(self._buffer), self._exchange
         if exchange.status >= 400:
-            refusal = reworded(exchange.status, content)
+            own = exchange.about.credential == ENROLMENT
+            refusal = reworded(exchange.status, content, own_account=own, asked_directly=exchange.counting)
             exchange.status, exchange.reason = refusal.status, refusal.code
             await self.settle()
             await _refuse(self._send, refusal, exchange.dialect, exchange.about.trace)

@@ -124,6 +124,13 @@ class TestSignedIn:
         assert {one.status for one in desk.sent} == {403}
         assert arrived(provider, text) == []
 
+    @pytest.mark.parametrize("path", ["", COUNT])
+    def test_a_sign_in_that_has_ended_is_said(self, proof: Proof, provider: Provider, base: str, path: str) -> None:
+        answer = ask(base, "please refuse me", path=path)
+        assert anthropic_error(answer, 401) == "authentication_error"
+        assert answer.headers["x-should-retry"] == "false"
+        assert ask(base, "again, signed in anew", path=path).status_code == 200
+
     def test_a_revoked_one_is_refused_at_once(self, proof: Proof, provider: Provider) -> None:
         url = enrolled(proof, "alice", "--device", "lost laptop")
         assert ask(url, "before it was lost").status_code == 200

@@ -45,6 +45,9 @@ class Provider(BaseHTTPRequestHandler):
         if "please fail" in json.dumps(body):
             self._whole({"error": {"type": "overloaded_error", "message": "overloaded"}}, status=529)
             return
+        if "please refuse me" in json.dumps(body):
+            self._whole({"type": "error", "error": {"type": "authentication_error", "message": "no such"}}, status=401)
+            return
         if self.path.partition("?")[0] == "/v1/messages/count_tokens":
             self._whole({"input_tokens": COUNTED})
             return

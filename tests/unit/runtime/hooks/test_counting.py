@@ -77,7 +77,7 @@ async def test_an_estimate_is_on_record_too(world: World) -> None:
     assert world.custodian.only("settled")["reason"] == "count_tokens"
 
 
-@pytest.mark.parametrize(("status", "said"), [(0, 503), (500, 503), (529, 529), (404, 404), (400, 400)])
+@pytest.mark.parametrize(("status", "said"), [(0, 503), (500, 503), (529, 529), (404, 404), (400, 400), (401, 503)])
 async def test_a_failure_is_said_in_dialect(with_ticket: World, status: int, said: int) -> None:
     world = with_ticket
     world.egress.status, world.egress.answer = status, b'{"type":"error","error":{"type":"api_error","message":"no"}}'
@@ -85,6 +85,13 @@ async def test_a_failure_is_said_in_dialect(with_ticket: World, status: int, sai
     assert answer.status_code == said
     assert refusal(answer, "/v1/messages")[1]
     assert world.custodian.only("settled")["status"] == said
+
+
+async def test_an_own_sign_in_that_is_not_taken_is_said(with_ticket: World) -> None:
+    world = with_ticket
+    world.egress.status = 401
+    answer = await world.ask(COUNT_PATH, headers=world.headers(credential="enrolment"))
+    assert refusal(answer, "/v1/messages") == (401, "authentication_error")
 
 
 async def test_nothing_is_looked_up_there(world: World) -> None:
