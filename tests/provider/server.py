@@ -16,6 +16,9 @@ from typing import Any
 
 SEEN = Path("/tmp/seen.jsonl")
 WORDS = ("Hello", " from", " the", " provider")
+THINKS_S = 0.05
+"""No provider answers at once. What comes within a millisecond the egress may drop: when its HTTP server (Go's) has not
+yet seen the end of a large request, it closes the request, and the connection to the provider with it."""
 COUNTED = 4321
 OWNERS = {
     f"Bearer sk-ant-oat01-{own * 4}": f"{owner}@example.com"
@@ -42,6 +45,7 @@ class Provider(BaseHTTPRequestHandler):
         """Answer in the dialect of the path."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self._note(body)
+        time.sleep(THINKS_S)
         if "please fail" in json.dumps(body):
             self._whole({"error": {"type": "overloaded_error", "message": "overloaded"}}, status=529)
             return
