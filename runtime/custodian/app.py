@@ -200,7 +200,7 @@ class Custodian:
         if over is not None:
             return _not_admitted(too_dear(over, claim.usd))
         # Only now, and only once for a trace: what is not on record gets no key.
-        return JSONResponse({"ticket": self._egress.admit(about.trace, body.model, counting=body.counting)})
+        return JSONResponse({"ticket": self._egress.admit(about.trace, body.model, payer, counting=body.counting)})
 
     async def refused(self, body: RecordBody) -> Response:
         """A guard or a limit refused a request before it went out."""

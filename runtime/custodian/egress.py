@@ -57,6 +57,7 @@ class Admission:
     token: str | None = field(repr=False)
     """The caller's own token, which pays in place of the company's key; held here and nowhere else."""
     until: float
+    payer: Payer = "company"
     counting: bool = False
     """Only the size of the request is asked for, which costs nothing: its ticket is good for that alone."""
     calls: int = 0
@@ -105,10 +106,11 @@ class Egress:
             raise EgressError("user_token_missing", f"model '{model}' needs your own token as Authorization: Bearer")
         return "company" if token is None else "user"
 
-    def admit(self, trace: str, model: str, *, counting: bool = False) -> str | None:
+    def admit(self, trace: str, model: str, payer: Payer = "company", *, counting: bool = False) -> str | None:
         """The ticket of a request whose record has just been written; ``None`` when its model is a local one.
 
         Args:
+            payer: as :meth:`check` said before that; what it said of the caller is never paid for by the company.
             counting: it goes to where tokens are counted and nowhere else.
         """
         token, _ = self._tokens.pop(trace, (None, 0.0))
@@ -117,7 +119,7 @@ class Egress:
             return None
         self._forget_old()
         ticket = secrets.token_urlsafe(24)
-        self._open[ticket] = Admission(trace, found[0], token, self.clock() + LIFETIME_S, counting)
+        self._open[ticket] = Admission(trace, found[0], token, self.clock() + LIFETIME_S, payer, counting)
         self._tickets[trace] = ticket
         return ticket
 
@@ -180,6 +182,8 @@ class Egress:
     def _credential(self, upstream: Upstream, admission: Admission) -> dict[str, str]:
         if admission.token is not None:
             return {"authorization": f"Bearer {admission.token}"}
+        if admission.payer == "user":
+            raise EgressError("no_credential", "the caller's own token is not here any more")
         value = self.secret(upstream.secret) if upstream.secret else None
         if not value:
             raise EgressError("no_credential", f"the secret '{upstream.secret}' is not delivered")

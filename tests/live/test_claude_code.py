@@ -116,10 +116,11 @@ class TestSignedIn:
         assert arrived(provider, text) == []
         assert proof.message(None, text, {"authorization": f"Bearer {USER_TOKEN}"}).status_code == 401
 
-    def test_another_account_is_refused(self, provider: Provider, base: str, desk: Desk) -> None:
+    def test_another_account_is_refused(self, proof: Proof, provider: Provider, desk: Desk) -> None:
         text = "a question over somebody else's account"
         other = {"CLAUDE_CODE_OAUTH_TOKEN": OTHER_USER_TOKEN}
-        said = desk.ask(text, base, "claude-own", other)
+        new = enrolled(proof)  # bound to nobody yet: the e-mail address decides
+        said = desk.ask(text, new, "claude-own", other)
         assert said.result["is_error"]
         assert {one.status for one in desk.sent} == {403}
         assert arrived(provider, text) == []

@@ -142,6 +142,14 @@ def test_a_record_makes_a_few_calls_and_no_more(egress: Egress) -> None:
     assert ended.calls == MAX_CALLS
 
 
+def test_what_the_caller_was_to_pay_for_the_company_never_does(egress: Egress) -> None:
+    egress.keep("t1", TOKEN)
+    egress.end("t1")  # its token was let go of between the look and the record
+    ticket = egress.admit("t1", "claude", "user")
+    assert ticket is not None
+    assert refused(egress, "/anthropic/v1/messages", {TICKET_HEADER: ticket}) == "no_credential"
+
+
 def test_a_ticket_to_count_is_for_nothing_else(egress: Egress) -> None:
     ticket = egress.admit("t1", "claude", counting=True)
     assert ticket is not None
