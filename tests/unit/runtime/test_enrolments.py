@@ -194,6 +194,8 @@ class TestMaking:
         (one,) = await listed(world)
         assert (one["name"], one["client"], one["device"], one["bound"]) == ("alice", "claude-code", "laptop 7", True)
         assert one["last_used"]
+        await by_account(world, enrolment)
+        assert await listed(world) == [one], "a request is no write"
         await revoked(world, name="alice")
         events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
         told = [event["kind"] for event in map(json.loads, events) if "enrolment" in event["body"]]
