@@ -15,6 +15,7 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, Servic
 from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
+from runtime.contract import COUNT_PATH, ENROLMENT_PREFIX
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
@@ -22,6 +23,7 @@ HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 API_ROUTES: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/messages"),
+    ("POST", COUNT_PATH),
     ("GET", "/v1/models"),
 )
 """What a client may call on LiteLLM, each as an exact path: ``PathPrefix`` ignores segment ends in Traefik."""
@@ -73,8 +75,12 @@ def _static() -> dict[str, Any]:
         "api": {"dashboard": False},
         "providers": {"file": {"directory": f"{CONFIG_FOLDER}/dynamic", "watch": False}},
         "log": {"level": "INFO", "format": "json"},
-        # No request header is ever logged: that is where credentials are.
-        "accessLog": {"format": "json", "fields": {"headers": {"defaultMode": "drop"}}},
+        # No request header is ever logged: that is where credentials are. No path either, which holds an enrolment's id
+        # or a sign-in's code; the route's name is there.
+        "accessLog": {
+            "format": "json",
+            "fields": {"names": {"RequestPath": "drop"}, "headers": {"defaultMode": "drop"}},
+        },
     }
 
 
@@ -122,8 +128,16 @@ def _public_routers(store: str) -> dict[str, Any]:
         return _router(rule, service, "clean", "rate", *middlewares, priority=priority, entry=("http", "https"))
 
     allowed = " || ".join(f"(Method(`{method}`) && Path(`{path}`))" for method, path in API_ROUTES)
+    enrolled = " || ".join(
+        f"(Method(`{method}`) && PathRegexp(`^{ENROLMENT_PREFIX}{path}$`))" for method, path in API_ROUTES
+    )
+    hello = f"(Method(`GET`) || Method(`HEAD`)) && PathRegexp(`^{ENROLMENT_PREFIX}/?$`)"
     return {
         "api": public(allowed, "litellm", "unreachable", "authenticate", priority=100),
+        # The custodian is told the whole path; what is behind it, the path without the id.
+        "enrolled": public(enrolled, "litellm", "unreachable", "authenticate", "strip-id", "forget-id", priority=100),
+        "enrolled-hello": public(hello, "custodian", "unreachable", "hello", priority=100),
+        "enrolments": public("Method(`POST`) && Path(`/me/enrolments`)", "custodian", "unreachable", priority=100),
         "keys": public("Method(`POST`) && Path(`/me/keys`)", "custodian", "unreachable", priority=100),
         "refuse": public("PathPrefix(`/`)", "custodian", "refuse", priority=1),
         "id": public(
@@ -172,6 +186,10 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
             "errors": {"status": ["500", "502", "504"], "service": "custodian", "query": "/errors/{status}?url={url}"}
         },
         "refuse": {"replacePath": {"path": "/refuse"}},
+        "hello": {"replacePath": {"path": "/hello"}},
+        "strip-id": {"stripPrefixRegex": {"regex": [f"^{ENROLMENT_PREFIX}"]}},
+        # Where Traefik tells what it has taken off.
+        "forget-id": {"headers": {"customRequestHeaders": {"X-Forwarded-Prefix": ""}}},
         "sign-in": {"forwardAuth": {"address": "http://sso:4180/", "trustForwardHeader": False}},
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},

@@ -17,9 +17,11 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, ServiceSpec, http_pro
 from components.target import Target
 from config.egress import Route, routes
 from config.stack import Stack
-from runtime.contract import TICKET_HEADER
+from runtime.contract import PROFILE_PATH, TICKET_HEADER
 
 PORT, PING = 8200, 8082
+PROFILE = PROFILE_PATH.split("/")[1]
+"""Name of the route by which the custodian asks whose a user's token is."""
 
 CREDENTIALS = ("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key")
 """Headers that the custodian decides: Traefik takes off what came and puts on what it returned."""
@@ -88,7 +90,7 @@ def _dynamic(ways_out: Sequence[Route], authorities: Sequence[str]) -> dict[str,
     return {
         "tls": {"stores": {"default": {"defaultCertificate": own}}},
         "http": {
-            "routers": {route.name: _router(route) for route in ways_out},
+            "routers": {**{route.name: _router(route) for route in ways_out}, **_profile(ways_out)},
             "middlewares": {
                 "custodian": {
                     "forwardAuth": {
@@ -103,7 +105,10 @@ def _dynamic(ways_out: Sequence[Route], authorities: Sequence[str]) -> dict[str,
                     }
                 },
                 "clean": {"headers": {"customRequestHeaders": dict.fromkeys(INTERNAL, "")}},
-                **{f"strip-{route.name}": {"stripPrefix": {"prefixes": [f"/{route.name}"]}} for route in ways_out},
+                **{
+                    f"strip-{name}": {"stripPrefix": {"prefixes": [f"/{name}"]}}
+                    for name in (*(route.name for route in ways_out), *_profile(ways_out))
+                },
             },
             "services": {
                 route.name: {
@@ -129,6 +134,20 @@ def _router(route: Route) -> dict[str, Any]:
         "middlewares": ["custodian", f"strip-{route.name}", "clean"],
         "entryPoints": ["egress"],
     }
+
+
+def _profile(ways_out: Sequence[Route]) -> dict[str, dict[str, Any]]:
+    """The custodian's own way to Anthropic, where users' tokens are taken; only it has tickets."""
+    taking = [route.name for route in ways_out if route.upstream.user_tokens]
+    if not taking:
+        return {}
+    router = {
+        "rule": f"Method(`GET`) && Path(`{PROFILE_PATH}`)",
+        "service": taking[0],
+        "middlewares": ["custodian", f"strip-{PROFILE}", "clean"],
+        "entryPoints": ["egress"],
+    }
+    return {PROFILE: router}
 
 
 def transport(authorities: Sequence[str]) -> dict[str, Any]:

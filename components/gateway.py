@@ -14,7 +14,7 @@ from components.spec import NetworkName, ServiceSpec, http_probe
 from components.target import Target
 from config.egress import Route, routes
 from config.stack import ServedModel, Stack
-from runtime.contract import EGRESS_PLACEHOLDER
+from runtime.contract import COUNT_PATH, EGRESS_PLACEHOLDER, CountingRoute, CountingRoutes
 
 
 def litellm(stack: Stack, name: str) -> ServiceSpec:
@@ -33,6 +33,7 @@ def litellm(stack: Stack, name: str) -> ServiceSpec:
         config_files={
             "litellm.yaml": yaml.safe_dump(_litellm(stack), sort_keys=False),
             "policies.json": stack.policies(name).model_dump_json(indent=1),
+            "counting.json": counting(stack).model_dump_json(indent=1),
         },
         env={
             "PRAXIS_MAX_REQUEST_MIB": str(stack.edge.max_request_mib),
@@ -74,6 +75,21 @@ def _litellm(stack: Stack) -> dict[str, Any]:
         },
         "router_settings": {"routing_strategy": "simple-shuffle", "disable_cooldowns": True},
     }
+
+
+def counting(stack: Stack) -> CountingRoutes:
+    """Where tokens are counted for which model: at providers of Anthropic's dialect, whose tokens they are."""
+    ways_out = {model: route for route in routes(stack) for model in route.upstream.models}
+    return CountingRoutes(
+        routes={
+            name: CountingRoute(
+                url=f"http://egress:{EGRESS_PORT}/{ways_out[name].name}{ways_out[name].base_path}{COUNT_PATH}",
+                model=model.model or name,
+            )
+            for name, model in stack.models.items()
+            if model.provider == "anthropic"
+        }
+    )
 
 
 def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class Realm(pulumi.ComponentResource):
         """A service account that may look at accounts and at what is done to them, and change nothing."""
         client = keycloak.openid.Client(
             f"{self._name}-client-{CUSTODIAN_CLIENT}",
-            realm_id=self._id,
+            realm_id=self.id,
             client_id=CUSTODIAN_CLIENT,
             name="Praxis custodian",
             access_type="CONFIDENTIAL",
@@ -195,14 +195,14 @@ class Realm(pulumi.ComponentResource):
         )
         # Which id its own client has, Keycloak alone knows.
         management = keycloak.openid.get_client_output(
-            realm_id=self._id,
+            realm_id=self.id,
             client_id=MANAGEMENT_CLIENT,
             opts=pulumi.InvokeOutputOptions(provider=self._args.provider, parent=self, depends_on=[client]),
         )
         for role in MAY_LOOK:
             keycloak.openid.ClientServiceAccountRole(
                 f"{self._name}-client-{CUSTODIAN_CLIENT}-{role}",
-                realm_id=self._id,
+                realm_id=self.id,
                 service_account_user_id=client.service_account_user_id,
                 client_id=management.id,
                 role=role,
@@ -210,7 +210,7 @@ class Realm(pulumi.ComponentResource):
             )
         keycloak.RealmEvents(
             f"{self._name}-events",
-            realm_id=self._id,
+            realm_id=self.id,
             admin_events_enabled=True,
             events_listeners=["jboss-logging"],
             opts=self._opts,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from runtime.contract import CredentialHeader
+from runtime.contract import COUNT_PATH, CredentialHeader
 
 CHAT = ("/chat/completions",)
 
@@ -27,7 +27,9 @@ class Provider:
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType(
     {
-        "anthropic": Provider(base="https://api.anthropic.com", header="x-api-key", prefix="", paths=("/v1/messages",)),
+        "anthropic": Provider(
+            base="https://api.anthropic.com", header="x-api-key", prefix="", paths=("/v1/messages", COUNT_PATH)
+        ),
         "openai": Provider(base="https://api.openai.com/v1"),
         "mistral": Provider(base="https://api.mistral.ai/v1"),
         "groq": Provider(base="https://api.groq.com/openai/v1"),

@@ -332,6 +332,18 @@ EGRESS_PLACEHOLDER = "praxis-egress"
 TICKET_HEADER = "x-praxis-ticket"
 """Stands on a request to a provider for the admitted record that it belongs to."""
 
+ENROLMENT_PREFIX = "/e/[A-Za-z0-9_-]{43}"
+"""How paths begin that are asked for by an enrolment (a regular expression): its id, 256 random bits in base64url."""
+
+ENROLMENT = "enrolment"
+"""The kind of credential of requests for which an enrolment and the caller's own account stand."""
+
+PROFILE_PATH = "/anthropic-profile/api/oauth/profile"
+"""Where the egress passes the custodian's question on, whose a token of Anthropic's is."""
+
+COUNT_PATH = "/v1/messages/count_tokens"
+"""Where Anthropic's dialect asks for the size of a request, here as at the provider. It costs nothing."""
+
 CredentialHeader = Literal["authorization", "x-api-key", "api-key", "x-goog-api-key"]
 """The headers in which providers take a key."""
 
@@ -348,6 +360,19 @@ class Upstream(Model):
     """The gateway's own names of the models that this provider serves."""
     user_tokens: bool = False
     """Whether a caller's own token is taken in place of the company's key."""
+
+
+class CountingRoute(Model):
+    """Where tokens of requests to one model are counted: ``url`` at the egress, ``model`` as the provider calls it."""
+
+    url: str
+    model: str
+
+
+class CountingRoutes(Model):
+    """By the gateway's own names of the models; for all others there is an estimate."""
+
+    routes: dict[str, CountingRoute] = Field(default_factory=dict)
 
 
 class Upstreams(Model):

@@ -6,14 +6,20 @@ Sources: the "Errors" pages of both vendors' API references.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from runtime.contract import ENROLMENT_PREFIX
 
 TRACE_HEADER = "x-praxis-trace-id"
 UNKNOWN_KEY = "unknown_key"
 """Reason of a refusal: LiteLLM does not know the subject's key (its database is new). The custodian makes it again at
 the next request."""
+
+
+_ENROLMENT = re.compile(f"^{ENROLMENT_PREFIX}(?=/)")
 
 
 class Dialect(StrEnum):
@@ -24,8 +30,9 @@ class Dialect(StrEnum):
 
 
 def dialect_of(path: str) -> Dialect:
-    """Anthropic's for ``/v1/messages`` and what is below it, OpenAI's for everything else."""
-    bare = path.split("?", 1)[0]
+    """Anthropic's for ``/v1/messages`` and what is below it, OpenAI's for everything else. An enrolment's path counts
+    without its beginning."""
+    bare = _ENROLMENT.sub("", path.split("?", 1)[0])
     return Dialect.ANTHROPIC if bare == "/v1/messages" or bare.startswith("/v1/messages/") else Dialect.OPENAI
 
 

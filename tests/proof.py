@@ -34,6 +34,8 @@ PORTS = {"http_port": FIRST_PORT, "https_port": FIRST_PORT + 363, "admin_port": 
 ANTHROPIC_KEY = "sk-ant-api03-" + "proofcanaryA" * 4
 OPENAI_KEY = "sk-proj-" + "proofcanaryO" * 4
 USER_TOKEN = "sk-ant-oat01-" + "proofcanaryU" * 4
+OTHER_USER_TOKEN = "sk-ant-oat01-" + "proofcanaryV" * 4
+"""Of an account with another e-mail address than anybody's here."""
 PRICE = {"input": 3, "output": 15}
 PROVIDER_MODELS: dict[str, dict[str, Any]] = {
     "claude": {"provider": "anthropic", "api_key": "secret://anthropic-api-key"},
@@ -95,7 +97,7 @@ class Proof:
             timeout=timeout_s,
             check=False,
         )
-        if arguments[0] not in ("token", "env"):
+        if arguments[0] not in ("token", "enroll", "env"):
             self.said.extend([done.stdout, done.stderr])
         assert not check or done.returncode == 0, f"praxis {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

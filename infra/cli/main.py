@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, keys, lifecycle, locking, look, moving
+from infra.cli import audit, budget, demo, enroll, keys, lifecycle, locking, look, moving
 from infra.cli import drift as drift_command
 from infra.cli import secrets as secret_commands
-from infra.cli.console import emit_json, reported, say
+from infra.cli.console import CommandError, Exit, emit_json, reported, say
 from infra.cli.loading import load
+from runtime.clients import Client, Form
 
 app = typer.Typer(
     name="praxis",
@@ -27,11 +28,13 @@ secrets_app = typer.Typer(
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records of requests, and the signed chain that proves them.", no_args_is_help=True)
 keys_app = typer.Typer(help="Virtual keys: which are good, and ending their use.", no_args_is_help=True)
+enrolments_app = typer.Typer(help="Enrolments of clients: which are good, and ending their use.", no_args_is_help=True)
 budget_app = typer.Typer(help="What subjects may spend, and more for a time.", no_args_is_help=True)
 demo_app = typer.Typer(help="Demonstrations on the running stack.", no_args_is_help=True)
 app.add_typer(demo_app, name="demo")
 app.add_typer(budget_app, name="budget")
 app.add_typer(keys_app, name="keys")
+app.add_typer(enrolments_app, name="enrolments")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(audit_app, name="audit")
@@ -141,6 +144,46 @@ def token(
         if credential.demo:
             say("demo: it stands on a generated password; every record of it is marked so")
         sys.stdout.write(credential.token + "\n")
+
+
+@app.command("enroll")
+def enroll_client(
+    stack: StackName,
+    subject: As,
+    client: Annotated[Client, typer.Option(help="Whose settings to print.")] = Client.CLAUDE_CODE,
+    device: Annotated[str, typer.Option(metavar="LABEL", help="Where the client runs; for the list alone.")] = "",
+    days: Annotated[int, typer.Option(min=1, max=365, help="How long it is good.")] = 30,
+    form: Annotated[
+        Form, typer.Option("--format", help="json: a settings file; the others: for device management.")
+    ] = Form.JSON,
+    as_json: AsJson = False,
+) -> None:
+    """Print settings for a client of SUBJECT's, with a base URL that says who asks. The URL is a credential."""
+    with reported():
+        if as_json and form is not Form.JSON:
+            raise CommandError(f"--json and --format {form} exclude each other", code=Exit.USAGE)
+        enroll.enroll(load(stack), subject, client, device, days, form)
+
+
+@enrolments_app.command("list")
+def enrolments_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
+    """The enrolments that are good now, each called by the beginning of its hash."""
+    with reported():
+        enroll.listing(load(stack), subject, as_json=as_json)
+
+
+@enrolments_app.command("revoke")
+def enrolments_revoke(
+    stack: StackName,
+    subject: As,
+    enrolment: Annotated[
+        str | None, typer.Option(metavar="ENROLMENT", help="One alone, as `enrolments list` calls it.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """End the use of SUBJECT's enrolments, at once. Asks first."""
+    with reported():
+        enroll.revoke(load(stack), subject, enrolment, yes=yes)
 
 
 @keys_app.command("list")

@@ -20,15 +20,17 @@ from starlette.routing import Route
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import Budget, Estimate, GuardCategory, PolicyError, Tokens
-from runtime.custodian import chain_api, keys_api, ledger, money_api
+from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
+from runtime.custodian import chain_api, enrolments, enrolments_api, keys_api, ledger, money_api
 from runtime.custodian.database import Database
 from runtime.custodian.database import Request as Requested
 from runtime.custodian.directory import Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
+from runtime.custodian.enrolments import Enrolments
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, too_dear
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.operator import of_operator
+from runtime.custodian.owners import Owners
 from runtime.custodian.settings import Settings
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
@@ -41,6 +43,7 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 
 REAP_AFTER = timedelta(minutes=15)
 REAP_EVERY_S = 60.0
+NOTHING = Estimate(input_tokens=0, output_tokens=0)
 LATE_S = 3600
 """An assertion is over after a minute; a record that it stands in may come at the end of a long answer."""
 
@@ -72,6 +75,8 @@ class RecordBody(BaseModel):
     prompt_digest: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     estimate: Estimate | None = None
     """Of a request that is to be admitted."""
+    counting: bool = False
+    """Only the size of the request is asked for: it costs nothing."""
 
     def told(self) -> dict[str, Any]:
         """As JSON-ready values; what the guard did not say is left out."""
@@ -111,6 +116,7 @@ class Custodian:
             Route("/records/{trace}", of_operator(self._is_operator)(self.one_record)),
             *chain_api.routes(self._database, self._is_operator),
             *keys_api.routes(self._database, self._is_operator),
+            *enrolments_api.routes(self._gate, self._is_operator),
             *money_api.routes(self._database, self._is_operator),
         ]
 
@@ -177,11 +183,15 @@ class Custodian:
         about = self._about(body)
         try:
             payer = self._egress.check(about.trace, body.model)
+            if payer == "company" and about.credential == ENROLMENT:
+                text = f"model '{body.model}' is paid for by the company: an enrolment is no credential for it"
+                raise EgressError("enrolment_not_enough", text)
             policy = self._gate.policy(about)
         except (EgressError, PolicyError) as error:
             code = error.code if isinstance(error, EgressError) else "permission_denied"
             return _not_admitted(Refusal(status=403, code=code, message=str(error)))
-        claim = ledger.claim(price, body.estimate, policy.budget)
+        estimate = NOTHING if body.counting else body.estimate
+        claim = ledger.claim(price, estimate, policy.budget)
         request = Requested(
             dialect=body.dialect.value,
             model=body.model,
@@ -192,7 +202,7 @@ class Custodian:
         if over is not None:
             return _not_admitted(too_dear(over, claim.usd))
         # Only now, and only once for a trace: what is not on record gets no key.
-        return JSONResponse({"ticket": self._egress.admit(about.trace, body.model)})
+        return JSONResponse({"ticket": self._egress.admit(about.trace, body.model, payer, counting=body.counting)})
 
     async def refused(self, body: RecordBody) -> Response:
         """A guard or a limit refused a request before it went out."""
@@ -289,7 +299,8 @@ def _answer(refusal: Refusal, dialect: Dialect, trace: str) -> Response:
 def build(settings: Settings, egress: Egress) -> Starlette:
     """The application; it connects when it starts. ``egress`` decides elsewhere about what is admitted here."""
     http = httpx.AsyncClient(trust_env=False)
-    database = Database(settings.database, Writer(settings.chain_key, settings.retired_chain_key))
+    writer = Writer(settings.chain_key, settings.retired_chain_key)
+    database = Database(settings.database, writer, enrolments.SCHEMA)
     rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
     keycloak = Keycloak(settings.realm_url, settings.client, settings.client_secret, http)
 
@@ -308,6 +319,7 @@ def build(settings: Settings, egress: Egress) -> Starlette:
         signing_key=settings.assertion_key,
         egress=egress,
         directory=directory,
+        enrolments=Enrolments(database, Owners(egress, http, settings.egress_url)),
     )
 
     async def reap() -> None:

@@ -23,7 +23,7 @@ from runtime.contract import Budget, BudgetRaise, plain
 from runtime.custodian import ledger, virtual_keys
 from runtime.custodian.ledger import Claim, Standing
 from runtime.custodian.subject import Subject
-from runtime.custodian.writer import COLUMNS, Writer, event_of
+from runtime.custodian.writer import COLUMNS, Result, Work, Writer, event_of
 from runtime.receipt import CHAIN
 
 _SCHEMA = """
@@ -62,7 +62,9 @@ class Request:
 class Database:
     """Connected by :meth:`open`; every method may raise ``OSError`` or ``asyncpg.PostgresError``."""
 
-    def __init__(self, settings: Mapping[str, Any], writer: Writer) -> None:
+    def __init__(self, settings: Mapping[str, Any], writer: Writer, schema: str = "") -> None:
+        """``schema``: of tables that others write through :meth:`write`."""
+        self._schema = _SCHEMA + ledger.SCHEMA + virtual_keys.SCHEMA + schema
         self._settings = dict(settings)
         self._writer = writer
         self._pool: asyncpg.Pool | None = None
@@ -84,7 +86,7 @@ class Database:
                 await asyncio.sleep(0.5)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await connection.execute(_SCHEMA + ledger.SCHEMA + virtual_keys.SCHEMA)
+            await connection.execute(self._schema)
             await self._writer.begin(connection)
         self._writer.start(self._pool)
 
@@ -120,6 +122,10 @@ class Database:
     async def ping(self) -> None:
         """One round trip."""
         await self.pool.fetchval("SELECT 1")
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Do ``work`` and write its events, in one step."""
+        return await self._writer.write(work)
 
     async def add_key(self, digest: bytes, subject: Subject, lifetime_s: int) -> None:
         """Store the hash of a new virtual key."""

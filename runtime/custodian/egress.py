@@ -14,10 +14,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER, CredentialHeader, Upstream, Upstreams
+from runtime.contract import (
+    COUNT_PATH,
+    EGRESS_PLACEHOLDER,
+    PROFILE_PATH,
+    TICKET_HEADER,
+    CredentialHeader,
+    Upstream,
+    Upstreams,
+)
 
 LIFETIME_S = 900.0
 """After this the reaper has written *aborted*; an answer that has begun goes on, a new call does not."""
+QUESTION_S = 30.0
+"""How long a question of the custodian's own may take to get to the egress."""
 MAX_CALLS = 3
 """Calls that one admitted record may make: the request itself, and what a client library tries again."""
 
@@ -47,6 +57,9 @@ class Admission:
     token: str | None = field(repr=False)
     """The caller's own token, which pays in place of the company's key; held here and nowhere else."""
     until: float
+    payer: Payer = "company"
+    counting: bool = False
+    """Only the size of the request is asked for, which costs nothing: its ticket is good for that alone."""
     calls: int = 0
     ended: bool = False
 
@@ -62,11 +75,19 @@ class Egress:
     _open: dict[str, Admission] = field(default_factory=dict, repr=False)
     _tickets: dict[str, str] = field(default_factory=dict, repr=False)
     _tokens: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
+    _questions: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
 
     def keep(self, trace: str, token: str) -> None:
         """Hold the caller's own token until the request of ``trace`` is admitted or refused."""
         self._forget_old()
         self._tokens[trace] = (token, self.clock() + LIFETIME_S)
+
+    def question(self, token: str) -> str:
+        """A ticket for one question to Anthropic, whose ``token`` is. LiteLLM is never given one."""
+        self._forget_old()
+        ticket = secrets.token_urlsafe(24)
+        self._questions[ticket] = (token, self.clock() + QUESTION_S)
+        return ticket
 
     def check(self, trace: str, model: str) -> Payer:
         """Whose credential will go with the request of ``trace`` to ``model``, before it is recorded.
@@ -85,15 +106,20 @@ class Egress:
             raise EgressError("user_token_missing", f"model '{model}' needs your own token as Authorization: Bearer")
         return "company" if token is None else "user"
 
-    def admit(self, trace: str, model: str) -> str | None:
-        """The ticket of a request whose record has just been written; ``None`` when its model is a local one."""
+    def admit(self, trace: str, model: str, payer: Payer = "company", *, counting: bool = False) -> str | None:
+        """The ticket of a request whose record has just been written; ``None`` when its model is a local one.
+
+        Args:
+            payer: as :meth:`check` said before that; what it said of the caller is never paid for by the company.
+            counting: it goes to where tokens are counted and nowhere else.
+        """
         token, _ = self._tokens.pop(trace, (None, 0.0))
         found = self.upstreams.of(model)
         if found is None:
             return None
         self._forget_old()
         ticket = secrets.token_urlsafe(24)
-        self._open[ticket] = Admission(trace, found[0], token, self.clock() + LIFETIME_S)
+        self._open[ticket] = Admission(trace, found[0], token, self.clock() + LIFETIME_S, payer, counting)
         self._tickets[trace] = ticket
         return ticket
 
@@ -126,11 +152,15 @@ class Egress:
             EgressError: it does not go out.
         """
         parts = urlsplit(uri)
+        if parts.path == PROFILE_PATH:
+            return self._asked(method, parts.query, headers)
         admission = self._open.get(headers.get(TICKET_HEADER, ""))
         if admission is None or admission.ended or admission.until < self.clock():
             raise EgressError("not_admitted", "no admitted record goes with this request")
         if method != "POST" or parts.path.split("/")[1:2] != [admission.upstream]:
             raise EgressError("other_provider", "the admitted record is for another provider")
+        if parts.path.endswith(COUNT_PATH) != admission.counting:
+            raise EgressError("other_call", "the admitted record is for another call")
         if unknown := sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - QUERY):
             raise EgressError("unknown_parameter", f"query parameters that do not go out: {', '.join(unknown)[:200]}")
         upstream = self.upstreams.upstreams[admission.upstream]
@@ -141,9 +171,19 @@ class Egress:
         admission.calls += 1
         return credential
 
+    def _asked(self, method: str, query: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """For a question of the custodian's own."""
+        token, until = self._questions.pop(headers.get(TICKET_HEADER, ""), ("", 0.0))
+        if method != "GET" or query or until < self.clock():
+            raise EgressError("not_asked", "the custodian has not asked this")
+        self._refuse_other_credentials(headers)
+        return {"authorization": f"Bearer {token}"}
+
     def _credential(self, upstream: Upstream, admission: Admission) -> dict[str, str]:
         if admission.token is not None:
             return {"authorization": f"Bearer {admission.token}"}
+        if admission.payer == "user":
+            raise EgressError("no_credential", "the caller's own token is not here any more")
         value = self.secret(upstream.secret) if upstream.secret else None
         if not value:
             raise EgressError("no_credential", f"the secret '{upstream.secret}' is not delivered")
@@ -164,3 +204,5 @@ class Egress:
             self._tickets.pop(oldest[1].trace, None)
         while self._tokens and (kept := next(iter(self._tokens.items())))[1][1] < now:
             del self._tokens[kept[0]]
+        while self._questions and (asked := next(iter(self._questions.items())))[1][1] < now:
+            del self._questions[asked[0]]

@@ -17,6 +17,7 @@ from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, reso
 from runtime.custodian.database import Database
 from runtime.custodian.directory import Directory
 from runtime.custodian.egress import Egress
+from runtime.custodian.enrolments import Enrolments
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
@@ -59,9 +60,9 @@ def credential(headers: Mapping[str, str]) -> str:
 
 
 def user_token(headers: Mapping[str, str]) -> str | None:
-    """The caller's own token for Anthropic, given as ``Authorization: Bearer`` beside ``x-praxis-key``."""
+    """The caller's own token for Anthropic, given as ``Authorization: Bearer``."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if not headers.get(KEY_HEADER, "").strip() or scheme.lower() != "bearer":
+    if scheme.lower() != "bearer":
         return None
     return token.strip() if USER_TOKEN.fullmatch(token.strip()) else None
 
@@ -77,15 +78,16 @@ class Gate:
     signing_key: Delivered
     egress: Egress
     directory: Directory
+    enrolments: Enrolments
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
         """Headers to put on the request, or why it is refused."""
         try:
-            subject = await self.subject(credential(headers))
+            subject, own = await self.caller(headers)
+            await self.directory.check(subject)
             policy = self.policy(subject)
             about = self.assertion(subject, policy, trace)
             now = await self.database.standing(subject.sub, policy.budget)
-            own = user_token(headers)
             if now.used_up and own is None:  # what the caller's own account pays for is in no budget
                 refusal = used_up(now)
                 await self.database.refuse(
@@ -111,6 +113,29 @@ class Gate:
             "traceparent": f"00-{trace}-{span}-01",
         }
 
+    async def caller(self, headers: Mapping[str, str]) -> tuple[Subject, str | None]:
+        """Who asks, and the token of its own account that pays, if it brings one.
+
+        A credential of ours decides. An enrolment stands in for one only beside such a token, and beside a credential
+        it has to be the same subject's.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
+        """
+        enrolment, own = await self.enrolments.of(headers), user_token(headers)
+        if enrolment is None:
+            subject = await self.subject(credential(headers))
+            return subject, own if headers.get(KEY_HEADER, "").strip() else None
+        if own is None or headers.get(KEY_HEADER, "").strip():
+            subject = await self.subject(credential(headers))
+            if subject.sub != enrolment.subject.sub:
+                raise ForbiddenError("the enrolment in the base URL is not the credential's subject's")
+        else:
+            subject = enrolment.subject
+        if own is not None:
+            await self.enrolments.check_owner(enrolment, own)
+        return subject, own
+
     async def subject(self, given: str) -> Subject:
         """Who holds this credential.
 
@@ -121,12 +146,11 @@ class Gate:
             found = await self.database.key_subject(digest(given))
             if found is None:
                 raise UnauthenticatedError("the key is not valid")
-            await self.directory.check(found)
             return found
-        return await self.signed_in(given)
+        return await self.verifier.subject(given)
 
     async def signed_in(self, token: str) -> Subject:
-        """Who holds this access token.
+        """Who holds this access token, and may still come in.
 
         Raises:
             UnauthenticatedError, ForbiddenError, UnavailableError: as they say.

@@ -28,6 +28,7 @@ class Settings:
     """The custodian's own client in the realm."""
     client_secret: Delivered
     litellm_url: str
+    egress_url: str
     policies: Policies
     upstreams: Upstreams
     database: dict[str, Any] = field(repr=False)
@@ -51,6 +52,7 @@ def load() -> Settings:
         client=environment["PRAXIS_CLIENT"],
         client_secret=Delivered("custodian-client-secret"),
         litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),
+        egress_url=environment.get("PRAXIS_EGRESS_URL", "http://egress:8200"),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
         upstreams=Upstreams.model_validate_json(UPSTREAMS.read_text(encoding="utf-8")),
         database={

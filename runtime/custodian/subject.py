@@ -30,5 +30,7 @@ class Subject:
     department: str
     credential: str
     demo: bool
+    email: str | None = None
+    """A verified address, where the credential tells one."""
     issued: int | None = field(default=None, compare=False)
     """When the sign-in was that the credential comes from (seconds since 1970); None for a virtual key."""

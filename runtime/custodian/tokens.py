@@ -182,6 +182,7 @@ class Verifier:
             department=department,
             credential="oidc",
             demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
+            email=str(claims["email"]) if claims.get("email") and claims.get("email_verified") is True else None,
             issued=_seconds(claims.get("iat")),
         )
 

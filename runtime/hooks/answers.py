@@ -8,11 +8,24 @@ from typing import Any
 
 from runtime.dialect import UNKNOWN_KEY, Refusal
 
+_OF_THE_PROVIDER = "litellm.authenticationerror"
+"""How LiteLLM tells a provider's 401 from its own, in lower case."""
 
-def reworded(status: int, content: bytes) -> Refusal:
-    """The refusal that stands for LiteLLM's error answer."""
+
+def reworded(status: int, content: bytes, *, own_account: bool = False, asked_directly: bool = False) -> Refusal:
+    """The refusal that stands for LiteLLM's error answer.
+
+    Args:
+        own_account: the caller's own account pays, so it can do something about a credential that is not taken.
+        asked_directly: the answer is the provider's and not LiteLLM's.
+    """
     message, code = _said(content)
     lower = f"{code} {message}".lower()
+    if status == 401 and (asked_directly or _OF_THE_PROVIDER in lower):
+        if own_account:
+            return Refusal(status=401, code="sign_in_refused", message="the provider does not take your sign-in")
+        text = "the provider does not take the credential for this model"
+        return Refusal(status=503, code="provider_credential_refused", message=text, retry=False)
     if status == 401:
         return Refusal(
             status=503, code=UNKNOWN_KEY, message="the gateway is getting ready for you; try again", retry=True

@@ -18,11 +18,21 @@ from pydantic import ValidationError
 
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import TICKET_HEADER, EffectivePolicy, Estimate, Policies, PolicyError, resolve
+from runtime.contract import (
+    COUNT_PATH,
+    ENROLMENT,
+    TICKET_HEADER,
+    EffectivePolicy,
+    Estimate,
+    Policies,
+    PolicyError,
+    resolve,
+)
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
+from runtime.hooks.counting import Counting
 from runtime.hooks.ended import REFUSAL, AccessEndedError, Ended
 from runtime.hooks.estimate import estimate
 from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
@@ -37,7 +47,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ASKING = frozenset({"/v1/chat/completions", "/v1/messages"})
+ASKING = frozenset({"/v1/chat/completions", "/v1/messages", COUNT_PATH})
 LOOKING = frozenset({"/v1/models"})
 INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
@@ -66,6 +76,8 @@ class Exchange:
     hide_usage: bool = False
     sent_bytes: int = 0
     estimate: Estimate | None = None
+    counting: bool = False
+    """Only the size of the request is asked for."""
 
     def record(self) -> dict[str, Any]:
         """What the custodian is told."""
@@ -80,6 +92,7 @@ class Exchange:
             "cache_write_tokens": self.usage.cache_write_tokens,
             "guards": self.guards,
             "reason": self.reason,
+            "counting": self.counting,
         }
 
 
@@ -92,6 +105,7 @@ class Gate:
     """
 
     app: App
+    counting: Counting
     policies: Policies
     key: Delivered
     master_key: Delivered
@@ -137,6 +151,7 @@ class Gate:
     ) -> None:
         inner = {**scope, "headers": [pair for pair in scope["headers"] if not pair[0].lower().startswith(INTERNAL)]}
         asking = scope["method"] == "POST" and scope["path"] in ASKING
+        exchange.counting = scope["path"] == COUNT_PATH
         try:
             policy = self._policy(exchange.about)
             if not asking:
@@ -158,9 +173,10 @@ class Gate:
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = _Answer(self, exchange, send, counted=True)
+        app: App = self.counting if exchange.counting else self.app
         try:
             with self.ended.watched():
-                await self.app(inner, _once(content, receive), answer.send)
+                await app(inner, _once(content, receive), answer.send)
         except AccessEndedError:
             return
         except Exception:
@@ -285,7 +301,9 @@ class _Answer:
         self._settled = True
         exchange = self._exchange
         broken = self._stream is not None and not self._stream.finished
-        if exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
+        if exchange.counting:
+            exchange.reason = exchange.reason or "count_tokens"
+        elif exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
             exchange.reason = REFUSAL.code if exchange.reason == REFUSAL.code else "usage_estimated"
         try:
             await self._gate.records.settle(exchange.record())
@@ -338,7 +356,8 @@ class _Answer:
     async def _finish(self) -> None:
         content, exchange = b"".join(self._buffer), self._exchange
         if exchange.status >= 400:
-            refusal = reworded(exchange.status, content)
+            own = exchange.about.credential == ENROLMENT
+            refusal = reworded(exchange.status, content, own_account=own, asked_directly=exchange.counting)
             exchange.status, exchange.reason = refusal.status, refusal.code
             await self.settle()
             await _refuse(self._send, refusal, exchange.dialect, exchange.about.trace)

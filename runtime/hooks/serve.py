@@ -17,12 +17,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from runtime.hooks.untouched import leave_untouched
 from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
 
 PORT = 4000
 PASSWORD_PATIENCE_S = 3.0
 CONFIG = Path("/etc/praxis/litellm.yaml")
 POLICIES = Path("/etc/praxis/policies.json")
+COUNTING = Path("/etc/praxis/counting.json")
 ENGINE = Path("/opt/praxis/engine")
 
 
@@ -63,8 +65,10 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     """LiteLLM's application behind the gate."""
     from litellm.proxy.proxy_server import app
 
-    from runtime.contract import Policies
+    leave_untouched()
+    from runtime.contract import CountingRoutes, Policies
     from runtime.guards import Guard
+    from runtime.hooks import counting
     from runtime.hooks.ended import Ended
     from runtime.hooks.middleware import Gate
     from runtime.hooks.records import Connections, Records
@@ -76,6 +80,10 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     )
     return Gate(
         app=app,
+        counting=counting.Counting(
+            routes=CountingRoutes.model_validate_json(COUNTING.read_text(encoding="utf-8")),
+            forward=counting.Connections(),
+        ),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
         key=Delivered("assertion-public-key"),
         master_key=Delivered("litellm-master-key"),

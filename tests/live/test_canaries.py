@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import docker
+import httpx
 import pytest
 
 from tests.canaries import SINKS, Canaries, Search, canaries, containers, dumpable, inside
@@ -31,8 +32,24 @@ def values(proof: Proof, provider: Provider, alice: str, bob: str) -> Canaries:
     assert proof.ask(token, "canary").status_code == 200
     for dialect in (proof.ask, proof.message):  # at the end: LiteLLM lets a model rest that has failed
         assert dialect(alice, "please fail", model="claude").status_code >= 400
+    enrolment = json.loads(proof.praxis("enroll", NAME, "--as", "alice", "--json").stdout)["env"]["ANTHROPIC_BASE_URL"]
+    by_enrolment(enrolment)
     keys = {"alice's-virtual-key": alice, "bob's-virtual-key": bob, "alice's-access-token": token}
+    keys["alice's-enrolment"] = enrolment.rpartition("/")[2]
     return canaries(proof, keys)
+
+
+def by_enrolment(url: str) -> None:
+    """Every kind of request that has an enrolment's id in its path: answered, refused, not there."""
+    headers = {"authorization": f"Bearer {USER_TOKEN}"}
+    body = {"model": "claude-own", "max_tokens": 8, "messages": [{"role": "user", "content": "canary"}]}
+    with httpx.Client(headers=headers, timeout=60, trust_env=False) as http:
+        assert http.post(f"{url}/v1/messages", json=body).status_code == 200
+        assert http.post(f"{url}/v1/messages/count_tokens", json=body).status_code == 200
+        assert http.post(f"{url}/v1/messages", json={**body, "model": "claude"}).status_code == 403
+        assert http.post(f"{url}/v1/messages", json=body, headers={"authorization": "x"}).status_code == 401
+        assert http.get(url).status_code == 204
+        assert http.get(f"{url}/nothing").status_code == 404
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +75,7 @@ def test_a_sink_is_free_of_every_secret(proof: Proof, values: Canaries, search: 
 
 
 @pytest.mark.timeout(900)
-def test_logs_at_debug_level_are_too(proof: Proof, search: Search, alice: str) -> None:
+def test_logs_at_debug_level_are_too(proof: Proof, values: Canaries, search: Search, alice: str) -> None:
     own = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
     with talkative() as services:
         for dialect in (proof.ask, proof.message):
@@ -68,6 +85,7 @@ def test_logs_at_debug_level_are_too(proof: Proof, search: Search, alice: str) -
             assert dialect("sk-wrong", "canary", model="gpt").status_code == 401
         assert proof.message(None, "canary of my own", own, model="claude-own").status_code == 200
         assert proof.message(alice, "please fail", model="claude").status_code >= 400
+        by_enrolment(proof.url + "/e/" + values["alice's-enrolment"])
         proof.token("alice")
         time.sleep(6)  # the collector sends what it has
         said = {name: container.logs() for name, container in services.items()}

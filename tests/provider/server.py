@@ -16,6 +16,15 @@ from typing import Any
 
 SEEN = Path("/tmp/seen.jsonl")
 WORDS = ("Hello", " from", " the", " provider")
+THINKS_S = 0.05
+"""No provider answers at once. What comes within a millisecond the egress may drop: when its HTTP server (Go's) has not
+yet seen the end of a large request, it closes the request, and the connection to the provider with it."""
+COUNTED = 4321
+OWNERS = {
+    f"Bearer sk-ant-oat01-{own * 4}": f"{owner}@example.com"
+    for own, owner in (("proofcanaryU", "alice"), ("proofcanaryV", "somebody-else"))
+}
+"""Whose the tokens of tests/proof.py are."""
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -25,18 +34,28 @@ class Provider(BaseHTTPRequestHandler):
     _pause_s = 0.01
     """After each event of a stream."""
 
+    def do_GET(self) -> None:
+        """Whose a token is; nothing else is looked up here."""
+        self._note(None)
+        owner = OWNERS.get(self.headers["authorization"] or "")
+        if self.path != "/api/oauth/profile" or owner is None:
+            self._whole({"type": "error", "error": {"type": "authentication_error", "message": "no"}}, status=401)
+            return
+        self._whole({"account": {"uuid": f"uuid-of-{owner}", "email": owner}, "organization": {"uuid": "uuid-of-us"}})
+
     def do_POST(self) -> None:
         """Answer in the dialect of the path."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        seen = {
-            "path": self.path,
-            "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": body,
-        }
-        with SEEN.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(seen) + "\n")
+        self._note(body)
+        time.sleep(THINKS_S)
         if "please fail" in json.dumps(body):
             self._whole({"error": {"type": "overloaded_error", "message": "overloaded"}}, status=529)
+            return
+        if "please refuse me" in json.dumps(body):
+            self._whole({"type": "error", "error": {"type": "authentication_error", "message": "no such"}}, status=401)
+            return
+        if self.path.partition("?")[0] == "/v1/messages/count_tokens":
+            self._whole({"input_tokens": COUNTED})
             return
         anthropic = self.path.partition("?")[0] == "/v1/messages"
         if body.get("stream"):
@@ -44,6 +63,11 @@ class Provider(BaseHTTPRequestHandler):
             self._stream(anthropic_events() if anthropic else openai_events())
         else:
             self._whole(anthropic_answer() if anthropic else openai_answer())
+
+    def _note(self, body: Any) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        with SEEN.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"path": self.path, "headers": headers, "body": body}) + "\n")
 
     def _whole(self, answer: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(answer).encode()
@@ -56,13 +80,12 @@ class Provider(BaseHTTPRequestHandler):
     def _stream(self, events: list[str]) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
+        self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for event in events:
-            self.wfile.write(event.encode())
+        for event in (*events, ""):
+            self.wfile.write(f"{len(event.encode()):x}\r\n{event}\r\n".encode())
             self.wfile.flush()
             time.sleep(self._pause_s)
-        self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

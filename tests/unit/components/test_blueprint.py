@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -132,7 +133,9 @@ class TestEgress:
         http = yaml.safe_load(with_provider["egress"].config_files["dynamic/routes.yaml"])["http"]
         rules = {name: router["rule"] for name, router in http["routers"].items()}
         assert rules == {
-            "anthropic": "Method(`POST`) && (Path(`/anthropic/v1/messages`))",
+            "anthropic": (
+                "Method(`POST`) && (Path(`/anthropic/v1/messages`) || Path(`/anthropic/v1/messages/count_tokens`))"
+            ),
             "openai": "Method(`POST`) && (Path(`/openai/v1/chat/completions`))",
         }
         assert all(router["middlewares"][0] == "custodian" for router in http["routers"].values())
@@ -147,6 +150,24 @@ class TestEgress:
             "${egress-client-key}",
             "${ca-cert}",
         }
+
+    def test_whose_a_users_token_is_is_asked_where_such_are_taken_alone(self, stack: Stack) -> None:
+        raw = stack.model_dump(mode="json")
+        own = {"provider": "anthropic", "user_tokens": True, "price_usd_per_million_tokens": {"input": 3, "output": 15}}
+        raw["models"]["claude"] = own
+        http = yaml.safe_load(
+            blueprint(Stack.model_validate(raw), "laptop")["egress"].config_files["dynamic/routes.yaml"]
+        )["http"]
+        asked = http["routers"]["anthropic-profile"]
+        assert asked["rule"] == "Method(`GET`) && Path(`/anthropic-profile/api/oauth/profile`)"
+        assert asked["middlewares"] == ["custodian", "strip-anthropic-profile", "clean"]
+        (server,) = http["services"][asked["service"]]["loadBalancer"]["servers"]
+        assert server == {"url": "https://api.anthropic.com"}
+
+    def test_tokens_are_counted_by_the_way_of_the_model(self, with_provider: Blueprint) -> None:
+        counting = json.loads(with_provider["litellm"].config_files["counting.json"])
+        url = "http://egress:8200/anthropic/v1/messages/count_tokens"
+        assert counting == {"routes": {"claude": {"url": url, "model": "claude-sonnet-4-5"}}}
 
     def test_without_a_provider_there_is_none(self, plan: Blueprint) -> None:
         assert "egress" not in {spec.name for spec in plan.services}
@@ -176,6 +197,34 @@ class TestRoutes:
         rule = str(routes["api"]["rule"])
         assert "PathPrefix" not in rule
         assert all(f"Path(`{path}`)" in rule for _, path in API_ROUTES)
+
+    @pytest.mark.parametrize(
+        "rest", ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/models"]
+    )
+    def test_an_enrolments_paths_are_exact_too(self, routes: dict[str, dict[str, object]], rest: str) -> None:
+        patterns = re.findall(r"PathRegexp\(`([^`]+)`\)", str(routes["enrolled"]["rule"]))
+        assert len(patterns) == len(API_ROUTES)
+        found = [pattern for pattern in patterns if re.search(pattern, f"/e/{'aZ-_9' * 8}abc{rest}")]
+        assert len(found) == 1
+        for other in ("/e/short", f"/e/{'a' * 44}", f"/x/e/{'a' * 43}", f"/e/{'a' * 43}/x"):
+            assert not any(re.search(pattern, f"{other}{rest}") for pattern in patterns), other
+        assert not any(re.search(pattern, f"/e/{'a' * 43}{rest}/more") for pattern in patterns)
+
+    def test_an_enrolments_id_ends_at_the_custodian(
+        self, plan: Blueprint, routes: dict[str, dict[str, object]]
+    ) -> None:
+        assert routes["enrolled"]["middlewares"] == [
+            *("clean", "rate", "unreachable", "authenticate"),
+            *("strip-id", "forget-id"),
+        ]
+        http = yaml.safe_load(plan["edge"].config_files["dynamic/routes.yaml"])["http"]
+        ((pattern,),) = (each["regex"] for each in (http["middlewares"]["strip-id"]["stripPrefixRegex"],))
+        assert re.sub(pattern, "", f"/e/{'a' * 43}/v1/messages") == "/v1/messages"
+        assert http["middlewares"]["forget-id"]["headers"]["customRequestHeaders"] == {"X-Forwarded-Prefix": ""}
+
+    def test_no_path_is_logged(self, plan: Blueprint) -> None:
+        fields = yaml.safe_load(plan["edge"].config_files["traefik.yaml"])["accessLog"]["fields"]
+        assert fields == {"names": {"RequestPath": "drop"}, "headers": {"defaultMode": "drop"}}
 
     def test_the_traces_stand_behind_the_sign_in(self, routes: dict[str, dict[str, object]]) -> None:
         assert all("sign-in" in r["middlewares"] for r in routes.values() if r["service"] == "mlflow")  # type: ignore[operator]

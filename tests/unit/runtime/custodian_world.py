@@ -38,6 +38,7 @@ from tests.unit.runtime.realm import (
 )
 
 LITELLM = "http://litellm:4000"
+EGRESS = "http://egress:8200"
 MASTER = "sk-master-canary"
 ADMIN = {"Authorization": "Bearer admin-canary"}
 HOOKS = {"Authorization": "Bearer record-canary"}
@@ -100,6 +101,31 @@ class FakeLiteLLM:
         return httpx.Response(200, json={})
 
 
+class FakeAnthropic:
+    """Anthropic's answer to whose a token is, behind an egress that asks the custodian as the real one does."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+        self.accounts: dict[str, tuple[str, str]] = {}
+        """Token -> id and e-mail address of its account."""
+        self.status = 200
+        self.down = False
+        self.asked = 0
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if self.down:
+            raise httpx.ConnectError("down")
+        assert not {"authorization", "x-api-key"} & set(request.headers), "the token is put on behind us"
+        put_on = self._egress.decide(request.method, request.url.raw_path.decode(), request.headers)
+        if self.status != 200:
+            return httpx.Response(self.status, json={"type": "error"})
+        found = self.accounts.get(put_on["authorization"].removeprefix("Bearer "))
+        if found is None:
+            return httpx.Response(401, json={"type": "error"})
+        return httpx.Response(200, json={"account": {"uuid": found[0], "email": found[1]}, "organization": {}})
+
+
 def hashed(key: str) -> str:
     """What LiteLLM keeps of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -114,12 +140,14 @@ class World:
         egress: Egress,
         realm: Realm,
         litellm: FakeLiteLLM,
+        anthropic: FakeAnthropic,
         database: dict[str, str],
         secrets: Path,
     ) -> None:
         self.app = app
         self.realm = realm
         self.litellm = litellm
+        self.anthropic = anthropic
         self.database = database
         self.secrets = secrets
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -186,6 +214,7 @@ def settings(database: dict[str, str], folder: Path, policies: Policies = POLICI
         audience=AUDIENCE,
         demo_client=DEMO_CLIENT,
         litellm_url=LITELLM,
+        egress_url=EGRESS,
         policies=policies,
         upstreams=UPSTREAMS,
         database=database,
@@ -207,6 +236,8 @@ async def running(database: dict[str, str], policies: Policies = POLICIES) -> As
         deliver(Path(folder), **SECRETS)
         outside.route(host="keycloak").mock(side_effect=realm.answer)
         outside.route(host="litellm").mock(side_effect=litellm.answer)
+        anthropic = FakeAnthropic(egress)
+        outside.route(host="egress").mock(side_effect=anthropic.answer)
         app = build(settings(database, Path(folder), policies), egress)
         async with app.router.lifespan_context(app):
-            yield World(app, egress, realm, litellm, database, Path(folder))
+            yield World(app, egress, realm, litellm, anthropic, database, Path(folder))

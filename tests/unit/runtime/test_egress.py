@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER, Upstream, Upstreams
-from runtime.custodian.egress import LIFETIME_S, MAX_CALLS, Egress, EgressError
+from runtime.contract import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER, Upstream, Upstreams
+from runtime.custodian.egress import LIFETIME_S, MAX_CALLS, QUESTION_S, Egress, EgressError
 
 TOKEN = "sk-ant-oat01-" + "u" * 40
 KEYS = {"anthropic-api-key": "sk-ant-api03-real\n", "openai-api-key": "sk-real"}
@@ -140,6 +140,50 @@ def test_a_record_makes_a_few_calls_and_no_more(egress: Egress) -> None:
     ended = egress.end("t1")
     assert ended is not None
     assert ended.calls == MAX_CALLS
+
+
+def test_what_the_caller_was_to_pay_for_the_company_never_does(egress: Egress) -> None:
+    egress.keep("t1", TOKEN)
+    egress.end("t1")  # its token was let go of between the look and the record
+    ticket = egress.admit("t1", "claude", "user")
+    assert ticket is not None
+    assert refused(egress, "/anthropic/v1/messages", {TICKET_HEADER: ticket}) == "no_credential"
+
+
+def test_a_ticket_to_count_is_for_nothing_else(egress: Egress) -> None:
+    ticket = egress.admit("t1", "claude", counting=True)
+    assert ticket is not None
+    headers = {TICKET_HEADER: ticket}
+    assert refused(egress, "/anthropic/v1/messages", headers) == "other_call"
+    assert egress.decide("POST", f"/anthropic{COUNT_PATH}?beta=true", headers)
+    assert refused(egress, f"/anthropic{COUNT_PATH}", admitted(egress, "claude", "t2")) == "other_call"
+
+
+class TestQuestions:
+    def test_one_with_each_ticket(self, egress: Egress) -> None:
+        headers = {TICKET_HEADER: egress.question(TOKEN)}
+        assert egress.decide("GET", PROFILE_PATH, headers) == {"authorization": f"Bearer {TOKEN}"}
+        assert refused(egress, PROFILE_PATH, headers, "GET") == "not_asked"
+
+    @pytest.mark.parametrize(("method", "query"), [("POST", ""), ("GET", "?beta=true")])
+    def test_it_is_asked_in_one_way(self, egress: Egress, method: str, query: str) -> None:
+        headers = {TICKET_HEADER: egress.question(TOKEN)}
+        assert refused(egress, f"{PROFILE_PATH}{query}", headers, method) == "not_asked"
+
+    def test_its_ticket_goes_nowhere_else(self, egress: Egress) -> None:
+        headers = {TICKET_HEADER: egress.question(TOKEN)}
+        assert refused(egress, "/anthropic-2/v1/messages", headers) == "not_admitted"
+
+    def test_not_beside_another_credential(self, egress: Egress) -> None:
+        headers = {TICKET_HEADER: egress.question(TOKEN), "x-api-key": "sk-other"}
+        assert refused(egress, PROFILE_PATH, headers, "GET") == "unknown_credential"
+
+    def test_late_it_is_let_go_of(self, egress: Egress, clock: Clock) -> None:
+        headers = {TICKET_HEADER: egress.question(TOKEN)}
+        assert TOKEN not in repr(egress)
+        clock.now += QUESTION_S + 1
+        egress.question("other")
+        assert refused(egress, PROFILE_PATH, headers, "GET") == "not_asked"
 
 
 def test_what_was_admitted_is_known_until_its_ending_is_recorded(egress: Egress) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from joserfc.jwk import OKPKey
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from runtime.assertion import Assertion, sign
-from runtime.contract import Kind, resolve
+from runtime.contract import CountingRoute, CountingRoutes, Kind, resolve
 from runtime.guards import Guard
+from runtime.hooks.counting import Counting
 from runtime.hooks.ended import Ended
 from runtime.hooks.middleware import Gate
 from runtime.hooks.records import Records
@@ -37,6 +38,7 @@ INNER = "sk-of-litellm-alone"
 CARD = "4111 1111 1111 1111"
 AWS = "AKIA" + "QYLPMN5HHHFPZAM2"
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+COUNTED = CountingRoutes(routes={"small": CountingRoute(url="http://egress:8200/anthropic/count", model="small-4-5")})
 BOTH = pytest.mark.parametrize("path", [CHAT, MESSAGES])
 
 
@@ -113,6 +115,20 @@ class Custodian:
         return found
 
 
+class Egress:
+    """What the gate asks of a provider itself, with its answer. ``status`` 0: there is none."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str], Any]] = []
+        self.status, self.answer = 200, b'{"input_tokens": 42}'
+
+    async def forward(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self.asked.append((url, dict(headers), json.loads(body)))
+        if self.status == 0:
+            raise ConnectionError("away")
+        return self.status, self.answer
+
+
 class Collector:
     """Reads OTLP over HTTP."""
 
@@ -160,8 +176,10 @@ class World:
         self.upstream, self.custodian, self.collector = Upstream(), Custodian(), collector
         self.telemetry = Telemetry(collector.url)
         records = Records(self.custodian.post, Delivered("custodian-record-token", folder))
+        self.egress = Egress()
         self.gate = Gate(
             app=self.upstream,
+            counting=Counting(routes=COUNTED, forward=self.egress.forward),
             policies=POLICIES,
             key=Delivered("assertion-public-key", folder),
             master_key=Delivered("litellm-master-key", folder),

@@ -72,6 +72,29 @@ class TestLiteLLMsRefusals:
         assert world.custodian.only("settled")["reason"] == "unknown_key"
 
 
+REFUSED = {"error": {"message": "litellm.AuthenticationError: AnthropicException - {}"}}
+
+
+class TestAProvidersRefusals:
+    """Of the credential that went out: LiteLLM passes them on with its own status for a key that it does not know."""
+
+    @BOTH
+    async def test_of_ones_own_sign_in(self, world: World, path: str) -> None:
+        world.upstream.status, world.upstream.content = 401, REFUSED
+        answer = await world.ask(path, headers=world.headers(credential="enrolment"))
+        assert refusal(answer, path)[0] == 401
+        assert answer.headers["x-should-retry"] == "false"
+        assert world.custodian.only("settled")["reason"] == "sign_in_refused"
+
+    @BOTH
+    async def test_of_the_companys_key(self, world: World, path: str) -> None:
+        world.upstream.status, world.upstream.content = 401, REFUSED
+        answer = await world.ask(path)
+        assert refusal(answer, path)[0] == 503
+        assert answer.headers["x-should-retry"] == "false"
+        assert world.custodian.only("settled")["reason"] == "provider_credential_refused"
+
+
 class TestTelemetry:
     async def test_what_the_trace_store_reads(self, world: World) -> None:
         assertion = about(demo=True)

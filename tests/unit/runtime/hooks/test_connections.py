@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from runtime.hooks import records
+from runtime.hooks import counting, records
 from runtime.hooks.records import Connections
 
 
@@ -72,3 +72,25 @@ async def test_nobody_in_time(server: Server, monkeypatch: pytest.MonkeyPatch) -
     server.after_s = 5
     with pytest.raises(TimeoutError):
         await Connections(server.url)("/x", b"{}", "t")
+
+
+class TestToTheEgress:
+    """The same for what is asked of a provider."""
+
+    async def test_it_says_headers_and_body(self, server: Server) -> None:
+        forward = counting.Connections()
+        for _ in range(3):
+            answer = await forward(f"{server.url}/anthropic/count?beta=true", b"{}", {"authorization": "x"})
+            assert answer == (200, b'{"ticket": "t"}')
+        assert server.asked == [("/anthropic/count", "x", b"{}")] * 3
+        assert len(server.clients) == 1
+
+    async def test_nobody_there(self) -> None:
+        with pytest.raises(ConnectionError):
+            await counting.Connections()("http://127.0.0.1:1", b"{}", {})
+
+    async def test_nobody_in_time(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(counting, "TIMEOUT_S", 0.1)
+        server.after_s = 5
+        with pytest.raises(TimeoutError):
+            await counting.Connections()(server.url, b"{}", {"authorization": "x"})

@@ -1,0 +1,97 @@
+"""Enrolments over HTTP: a caller makes its own; the operator lists and ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import asyncpg
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from runtime.clients import Client
+from runtime.contract import problems
+from runtime.custodian.gate import Gate, credential, new_trace
+from runtime.custodian.operator import of_operator
+from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+from runtime.dialect import TRACE_HEADER, Dialect, Refusal
+
+MAX_DAYS = 365
+
+
+class Wanted(BaseModel):
+    """A new enrolment: for which client, on which device, for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    client: Client
+    device: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w .:@-]{0,80}$")] = ""
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 30
+
+
+class Which(BaseModel):
+    """A subject's enrolments, or the one that is called ``enrolment``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    enrolment: Annotated[str, StringConstraints(pattern="^[0-9a-f]{12}$")] | None = None
+
+
+def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
+    """``/me/enrolments``, ``/hello``, ``/enrolments`` and ``/enrolments/revoke``.
+
+    ``allowed``: whether a request comes from the operator.
+    """
+
+    async def make(request: Request) -> Response:
+        decided = await _caller(gate, request)
+        if isinstance(decided, Refusal):
+            return _refused(decided)
+        try:
+            wanted = Wanted.model_validate_json(await request.body())
+            made = await gate.enrolments.make(decided, wanted.client, wanted.device, wanted.days)
+        except ValidationError as error:
+            return _refused(Refusal(status=400, code="invalid_request", message=problems(error)))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return _refused(Refusal(status=503, code="unavailable", message="no enrolment can be made now"))
+        told = {"enrolment": made, "expires_in": wanted.days * 24 * 3600}
+        return JSONResponse(told, 201, {TRACE_HEADER: new_trace()})
+
+    async def hello(_: Request) -> Response:
+        # What a client asks of its base URL before all else; the same for every id, good or not.
+        return Response(status_code=204, headers={TRACE_HEADER: new_trace()})
+
+    @of_operator(allowed)
+    async def listed(_: Request) -> Response:
+        return JSONResponse({"enrolments": await gate.enrolments.good()})
+
+    @of_operator(allowed)
+    async def revoke(request: Request) -> Response:
+        which = Which.model_validate_json(await request.body())
+        return JSONResponse({"revoked": await gate.enrolments.revoke(which.name, which.enrolment)})
+
+    return [
+        Route("/me/enrolments", make, methods=["POST"]),
+        Route("/hello", hello),
+        Route("/enrolments", listed),
+        Route("/enrolments/revoke", revoke, methods=["POST"]),
+    ]
+
+
+async def _caller(gate: Gate, request: Request) -> Subject | Refusal:
+    """Whoever holds a good access token: neither a key nor an enrolment begets an enrolment."""
+    try:
+        return await gate.signed_in(credential(request.headers))
+    except UnauthenticatedError as error:
+        return Refusal(status=401, code="invalid_api_key", message=str(error))
+    except ForbiddenError as error:
+        return Refusal(status=403, code="permission_denied", message=str(error))
+    except UnavailableError as error:
+        return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
+
+
+def _refused(refusal: Refusal) -> Response:
+    return Response(refusal.encoded(Dialect.OPENAI), refusal.status, refusal.headers(new_trace()))

@@ -1,0 +1,103 @@
+"""Whose a token of Anthropic's is: asked of Anthropic, by way of the egress, and remembered for some minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from runtime.contract import PROFILE_PATH, TICKET_HEADER
+from runtime.custodian.egress import Egress
+from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
+
+REMEMBER_S = 300.0
+REMEMBERED = 10_000
+TIMEOUT_S = 10.0
+AT_ONCE = 8
+"""Questions under way: whoever makes tokens up does not make us ask without end."""
+
+
+class _Account(BaseModel):
+    uuid: str
+    email: str
+
+
+class _Profile(BaseModel):
+    account: _Account
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """``account``: Anthropic's id of it."""
+
+    account: str
+    email: str
+
+
+class Owners:
+    """Asks with a ticket for one question; the token itself is put on at the egress. ``url``: the egress'."""
+
+    def __init__(
+        self, egress: Egress, http: httpx.AsyncClient, url: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._egress = egress
+        self._http = http
+        self._url = url
+        self._clock = clock
+        self._known: OrderedDict[bytes, tuple[float, Owner]] = OrderedDict()
+        self._locks: dict[bytes, asyncio.Lock] = {}
+        self._few = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, token: str) -> Owner:
+        """The owner of ``token``.
+
+        Raises:
+            UnauthenticatedError: Anthropic does not take it.
+            ForbiddenError: it may not tell its owner.
+            UnavailableError: Anthropic does not answer, or not as it is known to.
+        """
+        digest = hashlib.sha256(token.encode()).digest()
+        if found := self._remembered(digest):
+            return found
+        lock = self._locks.setdefault(digest, asyncio.Lock())
+        try:
+            async with lock, self._few:  # a client's first requests come all at once
+                if found := self._remembered(digest):
+                    return found
+                owner = await self._ask(token)
+                self._known[digest] = (self._clock() + REMEMBER_S, owner)
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+                return owner
+        finally:
+            if not lock.locked():
+                self._locks.pop(digest, None)
+
+    def _remembered(self, digest: bytes) -> Owner | None:
+        until, owner = self._known.get(digest, (0.0, None))
+        if owner is not None and until > self._clock():
+            return owner
+        self._known.pop(digest, None)
+        return None
+
+    async def _ask(self, token: str) -> Owner:
+        headers = {TICKET_HEADER: self._egress.question(token), "content-type": "application/json"}
+        try:
+            answer = await self._http.get(self._url + PROFILE_PATH, headers=headers, timeout=TIMEOUT_S)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"Anthropic does not say whose the sign-in is ({type(error).__name__})") from None
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise UnauthenticatedError("Anthropic does not take this sign-in: sign in again")
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise ForbiddenError("this sign-in may not tell whose it is: sign in with the client itself, or use a key")
+        try:
+            profile = _Profile.model_validate_json(answer.raise_for_status().content)
+        except (httpx.HTTPStatusError, ValidationError):
+            raise UnavailableError(f"Anthropic does not say whose the sign-in is: HTTP {answer.status_code}") from None
+        return Owner(account=profile.account.uuid, email=profile.account.email)

@@ -1,0 +1,85 @@
+"""Counting the tokens of a request. Where Anthropic serves the model, it counts: the request goes there as it is.
+
+LiteLLM would leave out parts of it, and the headers that say which beta it is for and which record it belongs to. For
+other models, whose providers do not speak this dialect, the answer is what the ledger reserves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from runtime.contract import TICKET_HEADER, CountingRoute, CountingRoutes
+from runtime.dialect import Dialect, Refusal
+from runtime.hooks.estimate import estimate
+from runtime.hooks.records import DNS_TTL_S
+
+TIMEOUT_S = 30.0
+PASSED = ("anthropic-version", "anthropic-beta", "user-agent", TICKET_HEADER)
+"""Headers of the caller's and the gateway's that go along."""
+QUERY = b"beta=true"
+AWAY = Refusal(status=503, code="upstream_error", message="the provider does not answer")
+
+Forward = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+"""Posts a body to a URL with headers; returns status and body of the answer. Raises ``OSError`` when there is none,
+``TimeoutError`` when there is none in time."""
+
+
+class Connections:
+    """A :data:`Forward` over connections that stay open."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """See :data:`Forward`."""
+        if self._session is None:  # made here: it belongs to the loop that runs now
+            connector = aiohttp.TCPConnector(ttl_dns_cache=DNS_TTL_S)
+            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        try:
+            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+                return answer.status, await answer.read()
+        except aiohttp.ClientError as error:
+            raise ConnectionError(type(error).__name__) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """An ASGI application for ``/v1/messages/count_tokens``."""
+
+    routes: CountingRoutes
+    forward: Forward
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """ASGI entry; the body comes in one piece."""
+        body = json.loads((await receive())["body"])
+        route = self.routes.routes.get(body["model"])
+        if route is None:
+            status, answer = 200, json.dumps({"input_tokens": estimate(body).input_tokens}).encode()
+        else:
+            status, answer = await self._asked(route, scope, body)
+        start = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": start})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _asked(
+        self, route: CountingRoute, scope: Mapping[str, Any], body: Mapping[str, Any]
+    ) -> tuple[int, bytes]:
+        given = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {"content-type": "application/json", **{name: given[name] for name in PASSED if name in given}}
+        url = f"{route.url}?{QUERY.decode()}" if scope.get("query_string") == QUERY else route.url
+        content = json.dumps({**body, "model": route.model}, ensure_ascii=False).encode()
+        try:
+            return await self.forward(url, content, headers)
+        except OSError:  # TimeoutError is one
+            return AWAY.status, AWAY.encoded(Dialect.ANTHROPIC)
