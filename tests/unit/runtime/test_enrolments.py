@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.assertion import verify
 from runtime.contract import EGRESS_PLACEHOLDER, PROFILE_PATH, Policies
+from runtime.custodian import directory
 from runtime.custodian.enrolments import id_in
 from runtime.custodian.subject import UnauthenticatedError
 from tests.unit.runtime.custodian_world import ADMIN, HOOKS, SIGNING, World, running
@@ -168,6 +169,17 @@ class TestNotGood:
         assert sorted([(await by_account(world, one)).status_code for one in (first, second)]) == [200, 401]
         assert await revoked(world, name="alice") == 1
         assert {(await by_account(world, one)).status_code for one in (first, second)} == {401}
+
+    async def test_of_somebody_whose_account_is_disabled(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(directory, "POLL_S", 0.02)
+        made = await enrol(world, {**ADDRESS, "sub": "leaver"})
+        assert (await by_account(world, made)).status_code == 200
+        world.realm.accounts["leaver"] = {"enabled": False}
+        world.realm.happens("users/leaver")
+        async with asyncio.timeout(5):
+            while (await by_account(world, made)).status_code == 200:
+                await asyncio.sleep(0.05)
+        assert (await by_account(world, made)).status_code == 401
 
     async def test_in_the_clear_only_on_this_machine(self, world: World) -> None:
         enrolment = await enrol(world)
