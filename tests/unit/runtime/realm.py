@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -74,7 +75,9 @@ class Realm:
             return httpx.Response(503)
         if str(request.url) == TOKEN_URL:
             self.signed_in += 1
-            assert CLIENT_SECRET.encode() in request.content
+            said = base64.b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
+            assert request.headers["authorization"] == f"Basic {said}"
+            assert CLIENT_SECRET.encode() not in request.content
             return httpx.Response(200, json={"access_token": "of-the-custodian", "expires_in": 600})
         if request.url.path.startswith("/admin/realms/praxis/"):
             assert request.headers["authorization"] == "Bearer of-the-custodian"
