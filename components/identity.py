@@ -45,6 +45,8 @@ def server(stack: Stack) -> ServiceSpec:
         "cache": "local",
         "log": "console",
         "log-level": "warn",
+        # At debug level Hibernate lists what it has read from the database: clients with their secrets. Never that.
+        "log-level-org.hibernate.orm.core": "warn",
     }
     return ServiceSpec(
         name="keycloak",

@@ -67,7 +67,8 @@ class Realm:
 
     def happens(self, path: str, operation: str = "UPDATE", time_ms: int | None = None) -> None:
         """An administrator did something."""
-        when = int(time.time() * 1000) if time_ms is None else time_ms
+        newest = max((event["time"] for event in self.events), default=0)
+        when = max(int(time.time() * 1000), newest + 1) if time_ms is None else time_ms
         self.events.insert(0, {"time": when, "resourcePath": path, "operationType": operation})
 
     def answer(self, request: httpx.Request) -> httpx.Response:
