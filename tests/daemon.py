@@ -16,6 +16,11 @@ may_end = pytest.mark.skipif(
     reason="ends this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
 )
 
+may_be_killed = pytest.mark.skipif(
+    not os.environ.get("PRAXIS_MAY_KILL_DOCKER"),
+    reason="kills this machine's Docker daemon in the middle of up: PRAXIS_MAY_KILL_DOCKER=1 allows it",
+)
+
 
 def end(number: signal.Signals = signal.SIGTERM) -> None:
     """End the daemon by this signal, and wait until it answers no more."""

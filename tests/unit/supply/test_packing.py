@@ -96,8 +96,11 @@ def test_a_host_without_debian_uses_what_the_base_was_made_from(host: Path, monk
     )
 
 
-def test_a_vendors_image_has_sources_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vendors_image_has_sources_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(debian, "debian_sources", lambda suite: "")
+    monkeypatch.setattr(
+        debian, "_kept_sources", lambda suite: tmp_path / "none"
+    )  # a base that was built here keeps some
     assert "etc/apt/sources.list" not in debian._apt_files("bookworm", own=True)
     monkeypatch.setattr(debian, "debian_sources", lambda suite: "deb http://mirror.example bookworm main\n")
     files = debian._apt_files("bookworm", own=True)
