@@ -113,15 +113,19 @@ class TestNoWayAround:
 
 ASK = """
 import http.client, json, sys
+from concurrent.futures import ThreadPoolExecutor
 body = json.dumps({"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]})
-for target in sys.argv[1:]:
+def ask(target):
     name, port = target.split(":")
     try:
         connection = http.client.HTTPConnection(name, int(port), timeout=5)
         connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
-        print(name, connection.getresponse().status)
+        return name, connection.getresponse().status
     except OSError:
-        print(name, 0)
+        return name, 0
+with ThreadPoolExecutor() as pool:
+    for name, status in pool.map(ask, sys.argv[1:]):
+        print(name, status)
 """
 TARGETS = ("litellm:4000", "model:8080", "custodian:8100", "egress:8080", "mlflow:5000")
 
