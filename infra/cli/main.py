@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, enroll, keys, lifecycle, locking, look, moving
+from infra.cli import audit, budget, demo, enroll, keys, lifecycle, locking, look
 from infra.cli import drift as drift_command
-from infra.cli import secrets as secret_commands
+from infra.cli.arguments import As, AsJson, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
 from infra.cli.loading import load
+from infra.cli.secret_verbs import secrets_app
 from runtime.clients import Client, Form
 
 app = typer.Typer(
@@ -21,9 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-)
-secrets_app = typer.Typer(
-    help="Secrets by name: they are set, rotated and revoked here, and never shown.", no_args_is_help=True
 )
 cache_app = typer.Typer(help="What builds leave on this machine's disk.", no_args_is_help=True)
 audit_app = typer.Typer(help="Records of requests, and the signed chain that proves them.", no_args_is_help=True)
@@ -38,21 +36,6 @@ app.add_typer(enrolments_app, name="enrolments")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(cache_app, name="cache")
 app.add_typer(audit_app, name="audit")
-
-StackName = Annotated[
-    str, typer.Argument(metavar="STACK", envvar="PRAXIS_STACK", help="Name of a file in stacks/, without .yaml.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-SecretName = Annotated[str, typer.Argument(metavar="NAME", help="As in secret://NAME.")]
-ValueFile = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Read the value from FILE; a value is never an argument.")
-]
-Expires = Annotated[
-    str | None, typer.Option(metavar="WHEN", help="When the value stops being good: 90d, or a date (2030-01-31).")
-]
-OnlyAs = Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")]
-As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]
 
 
 @app.command()
@@ -234,107 +217,6 @@ def demo_exfiltrate(stack: StackName, as_json: AsJson = False) -> None:
     """Run a hostile program in LiteLLM's container and on this machine; say by name which secrets it could get."""
     with reported():
         demo.exfiltrate(load(stack), as_json=as_json)
-
-
-@secrets_app.command("set")
-def secrets_set(stack: StackName, name: SecretName, file: ValueFile = None, expires: Expires = None) -> None:
-    """Store the value read from stdin (or from a file, or asked for, unseen) under NAME."""
-    with reported():
-        secret_commands.put(load(stack), name, file, expires)
-
-
-@secrets_app.command("list")
-def secrets_list(stack: StackName, as_json: AsJson = False) -> None:
-    """Names, who is given them, age, last use, expiry and state. Never a value."""
-    with reported():
-        secret_commands.listing(load(stack), as_json=as_json)
-
-
-@secrets_app.command("rotate")
-def secrets_rotate(
-    stack: StackName,
-    name: SecretName,
-    file: ValueFile = None,
-    overlap: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long the value before it stays good: 30m, 1h, 7d.")
-    ] = None,
-    expires: Expires = None,
-) -> None:
-    """Give NAME a new value: made anew if Praxis makes it, else read as by `set`; and bring it into use everywhere."""
-    with reported():
-        secret_commands.rotate(load(stack), name, file, overlap, expires)
-
-
-@secrets_app.command("revoke")
-def secrets_revoke(stack: StackName, name: SecretName, yes: Yes = False) -> None:
-    """End the use of NAME and forget its value. Asks first."""
-    with reported():
-        secret_commands.revoke(load(stack), name, yes=yes)
-
-
-@secrets_app.command("import")
-def secrets_import(
-    stack: StackName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="NAME=value lines, or a JSON object; - is stdin.")],
-    as_json: AsJson = False,
-) -> None:
-    """Store the values of a file that the stack file refers to (ANTHROPIC_API_KEY is anthropic-api-key)."""
-    with reported():
-        secret_commands.take_in(load(stack), file, as_json=as_json)
-
-
-@secrets_app.command("audit")
-def secrets_audit(
-    stack: StackName,
-    as_json: AsJson = False,
-    number: Annotated[int, typer.Option("-n", min=1, help="How many lines to show; all are verified.")] = 50,
-) -> None:
-    """What was done with secrets, by whom and when. Exit code 1 if a line was changed or is missing."""
-    with reported():
-        secret_commands.audit(load(stack), number, as_json=as_json)
-
-
-@secrets_app.command("recipients")
-def secrets_recipients(
-    stack: StackName,
-    add: Annotated[str | None, typer.Option(metavar="KEY", help="Let this age public key open the store.")] = None,
-    add_kms: Annotated[
-        str | None, typer.Option(metavar="KEY_ID", help="Let this key of AWS KMS open it (needs boto3).")
-    ] = None,
-    remove: Annotated[str | None, typer.Option(metavar="KEY", help="Encrypt no longer to this public key.")] = None,
-    label: Annotated[str, typer.Option(metavar="TEXT", help="Whose key it is, with --add and --add-kms.")] = "",
-    reset: Annotated[bool, typer.Option("--reset", help="Write recipients.txt again as the store knows it.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show or change who can open the store besides this host."""
-    with reported():
-        loaded = load(stack)
-        secret_commands.recipients(loaded, add, add_kms, remove, label, reset=reset)
-        secret_commands.show_recipients(loaded, as_json=as_json)
-
-
-@secrets_app.command("move")
-def secrets_move(
-    stack: StackName,
-    from_copy: Annotated[
-        bool, typer.Option("--from-copy", help="Take this machine's copy: where the store was kept is lost.")
-    ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Write over another document at the new place.")] = False,
-) -> None:
-    """Copy the store to where the stack file declares it (`secrets.store`), read it back, and keep it there."""
-    with reported():
-        moving.move(load(stack), from_copy=from_copy, replace=replace)
-
-
-@secrets_app.command("recover")
-def secrets_recover(
-    stack: StackName,
-    identity: Annotated[Path | None, typer.Option(metavar="FILE", help="An operator's age identity.")] = None,
-    kms: Annotated[bool, typer.Option("--kms", help="By the key of AWS KMS that is a recipient.")] = False,
-) -> None:
-    """Give the store a new host key when the old one is lost."""
-    with reported():
-        secret_commands.recover(load(stack), identity, kms=kms)
 
 
 @audit_app.command("receipt")

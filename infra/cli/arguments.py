@@ -1,0 +1,23 @@
+"""Arguments and options that many commands have, each with one name, one help text and one meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StackName = Annotated[
+    str, typer.Argument(metavar="STACK", envvar="PRAXIS_STACK", help="Name of a file in stacks/, without .yaml.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+SecretName = Annotated[str, typer.Argument(metavar="NAME", help="As in secret://NAME.")]
+ValueFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Read the value from FILE; a value is never an argument.")
+]
+Expires = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="When the value stops being good: 90d, or a date (2030-01-31).")
+]
+OnlyAs = Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")]
+As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]
