@@ -11,12 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 from runtime.contract import TICKET_HEADER, CountingRoute, CountingRoutes
 from runtime.dialect import Dialect, Refusal
 from runtime.hooks.estimate import estimate
-from runtime.hooks.records import DNS_TTL_S
 
 TIMEOUT_S = 30.0
 PASSED = ("anthropic-version", "anthropic-beta", "user-agent", TICKET_HEADER)
@@ -27,25 +24,6 @@ AWAY = Refusal(status=503, code="upstream_error", message="the provider does not
 Forward = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
 """Posts a body to a URL with headers; returns status and body of the answer. Raises ``OSError`` when there is none,
 ``TimeoutError`` when there is none in time."""
-
-
-class Connections:
-    """A :data:`Forward` over connections that stay open."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """See :data:`Forward`."""
-        if self._session is None:  # made here: it belongs to the loop that runs now
-            connector = aiohttp.TCPConnector(ttl_dns_cache=DNS_TTL_S)
-            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
-        try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
-                return answer.status, await answer.read()
-        except aiohttp.ClientError as error:
-            raise ConnectionError(type(error).__name__) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,11 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-import aiohttp
-
 from runtime.dialect import Refusal
+from runtime.hooks.posting import Posting
 from runtime.with_secrets import Delivered
 
 TIMEOUT_S = 5.0
-DNS_TTL_S = 2
-"""The custodian may have another address after a restart."""
 AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses before an ending that was not taken is told again: what was spent must not be lost with one restart."""
 FINAL = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT})
@@ -43,25 +40,16 @@ class NotAdmittedError(Exception):
 
 
 class Connections:
-    """A :data:`Post` over connections that stay open. Every request is told of twice, so the client has to be a quick
-    one: aiohttp, which LiteLLM brings along."""
+    """A :data:`Post` to the custodian. ``url``: where it is."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session: aiohttp.ClientSession | None = None
+        self._post = Posting(TIMEOUT_S)
 
     async def __call__(self, path: str, body: bytes, token: str) -> tuple[int, bytes]:
         """See :data:`Post`."""
-        if self._session is None:  # made here: it belongs to the loop that runs now
-            connector = aiohttp.TCPConnector(ttl_dns_cache=DNS_TTL_S)
-            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        try:
-            async with self._session.post(self._url + path, data=body, headers=headers) as answer:
-                return answer.status, await answer.read()
-        except aiohttp.ClientError as error:
-            raise ConnectionError(type(error).__name__) from None
+        return await self._post(self._url + path, body, headers)
 
 
 class Records:

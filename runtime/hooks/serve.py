@@ -71,6 +71,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     from runtime.hooks import counting
     from runtime.hooks.ended import Ended
     from runtime.hooks.middleware import Gate
+    from runtime.hooks.posting import Posting
     from runtime.hooks.records import Connections, Records
     from runtime.hooks.telemetry import Telemetry
 
@@ -82,7 +83,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
         app=app,
         counting=counting.Counting(
             routes=CountingRoutes.model_validate_json(COUNTING.read_text(encoding="utf-8")),
-            forward=counting.Connections(),
+            forward=Posting(counting.TIMEOUT_S),
         ),
         policies=Policies.model_validate_json(POLICIES.read_text(encoding="utf-8")),
         key=Delivered("assertion-public-key"),

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from runtime.hooks import counting, records
+from runtime.hooks.posting import Posting
 from runtime.hooks.records import Connections
 
 
@@ -78,7 +79,7 @@ class TestToTheEgress:
     """The same for what is asked of a provider."""
 
     async def test_it_says_headers_and_body(self, server: Server) -> None:
-        forward = counting.Connections()
+        forward = Posting(counting.TIMEOUT_S)
         for _ in range(3):
             answer = await forward(f"{server.url}/anthropic/count?beta=true", b"{}", {"authorization": "x"})
             assert answer == (200, b'{"ticket": "t"}')
@@ -87,10 +88,9 @@ class TestToTheEgress:
 
     async def test_nobody_there(self) -> None:
         with pytest.raises(ConnectionError):
-            await counting.Connections()("http://127.0.0.1:1", b"{}", {})
+            await Posting(counting.TIMEOUT_S)("http://127.0.0.1:1", b"{}", {})
 
-    async def test_nobody_in_time(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(counting, "TIMEOUT_S", 0.1)
+    async def test_nobody_in_time(self, server: Server) -> None:
         server.after_s = 5
         with pytest.raises(TimeoutError):
-            await counting.Connections()(server.url, b"{}", {"authorization": "x"})
+            await Posting(0.1)(server.url, b"{}", {"authorization": "x"})
