@@ -1,19 +1,16 @@
-"""``praxis enroll`` and ``praxis enrolments``: one base URL for one client of one person or agent, and its end."""
+"""``praxis enroll``: one base URL for one client of one person or agent."""
 
 from __future__ import annotations
 
 import sys
 
 import httpx
-import typer
 
 from infra.cli import edge
-from infra.cli.console import CommandError, Exit, emit_json, say, table
-from infra.cli.custodian import OLDER, TOKEN, custodian
+from infra.cli.console import CommandError, Exit, say
+from infra.cli.custodian import OLDER
 from infra.cli.loading import Loaded
 from runtime.clients import Client, Form, settings, written
-
-COLUMNS = ("enrolment", "name", "client", "device", "bound", "created", "expires", "last_used")
 
 
 def enroll(loaded: Loaded, subject: str, client: Client, device: str, days: int, form: Form) -> None:
@@ -46,31 +43,3 @@ def _made(loaded: Loaded, access: edge.Credential, wanted: dict[str, str | int])
         code = Exit.UNREACHABLE if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else Exit.FAILED
         raise CommandError(f"no enrolment for '{access.subject}': HTTP {answer.status_code}", code=code)
     return str(answer.json()["enrolment"])
-
-
-def listing(loaded: Loaded, subject: str | None, *, as_json: bool) -> None:
-    """Every enrolment that is good now, or one subject's; each is called by the beginning of its hash."""
-    with custodian(loaded.stack, loaded.store().get(TOKEN)) as asked:
-        found = [one for one in asked.get("/enrolments", none=OLDER)["enrolments"] if subject in (None, one["name"])]
-    if as_json:
-        emit_json(found)
-        return
-    table("Enrolments", [*COLUMNS], [[str(one[column] or "-") for column in COLUMNS] for one in found])
-
-
-def revoke(loaded: Loaded, subject: str, enrolment: str | None, *, yes: bool) -> None:
-    """End the use of all enrolments of a subject, or of one. Asks first.
-
-    Raises:
-        CommandError: nobody said yes, or there is no such enrolment.
-    """
-    which = f"the enrolment {enrolment}" if enrolment else "every enrolment"
-    if not yes and not typer.confirm(f"End the use of {which} of '{subject}'?", default=False, err=True):
-        raise CommandError("nothing was revoked", fix="--yes does not ask")
-    with custodian(loaded.stack, loaded.store().get(TOKEN)) as asked:
-        count = asked.post("/enrolments/revoke", {"name": subject, "enrolment": enrolment})["revoked"]
-    if not count:
-        shown = f"./praxis enrolments list {loaded.name} --as {subject}"
-        what = f"no enrolment {enrolment} that is good" if enrolment else "no enrolment that is good"
-        raise CommandError(f"'{subject}' has {what}", fix=f"{shown} shows them", code=Exit.USAGE)
-    say(f"{count} of {subject}'s enrolments {'is' if count == 1 else 'are'} good no more; it is in the audit chain")

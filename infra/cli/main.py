@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, enroll, keys, lifecycle, locking, look
+from infra.cli import audit, budget, demo, enroll, lifecycle, locking, look
 from infra.cli import drift as drift_command
 from infra.cli.arguments import As, AsJson, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
+from infra.cli.held import ENROLMENTS, KEYS
 from infra.cli.loading import load
 from infra.cli.secret_verbs import secrets_app
 from runtime.clients import Client, Form
@@ -152,7 +153,7 @@ def enroll_client(
 def enrolments_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
     """The enrolments that are good now, each called by the beginning of its hash."""
     with reported():
-        enroll.listing(load(stack), subject, as_json=as_json)
+        ENROLMENTS.listing(load(stack), subject, as_json=as_json)
 
 
 @enrolments_app.command("revoke")
@@ -166,14 +167,14 @@ def enrolments_revoke(
 ) -> None:
     """End the use of SUBJECT's enrolments, at once. Asks first."""
     with reported():
-        enroll.revoke(load(stack), subject, enrolment, yes=yes)
+        ENROLMENTS.revoke(load(stack), subject, enrolment, yes=yes)
 
 
 @keys_app.command("list")
 def keys_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
     """The virtual keys that are good now, each called by the beginning of its hash."""
     with reported():
-        keys.listing(load(stack), subject, as_json=as_json)
+        KEYS.listing(load(stack), subject, as_json=as_json)
 
 
 @keys_app.command("revoke")
@@ -185,7 +186,7 @@ def keys_revoke(
 ) -> None:
     """End the use of SUBJECT's virtual keys, at once. Asks first."""
     with reported():
-        keys.revoke(load(stack), subject, key, yes=yes)
+        KEYS.revoke(load(stack), subject, key, yes=yes)
 
 
 @budget_app.command("show")
