@@ -22,12 +22,13 @@ from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
 from runtime.custodian import chain_api, enrolments, enrolments_api, keys_api, ledger, money_api
-from runtime.custodian.database import Database
+from runtime.custodian.answers import answer
+from runtime.custodian.database import AWAY, Database
 from runtime.custodian.database import Request as Requested
 from runtime.custodian.directory import Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.enrolments import Enrolments
-from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, too_dear
+from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, refusal_of, too_dear
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.operator import of_operator
 from runtime.custodian.owners import Owners
@@ -128,7 +129,7 @@ class Custodian:
         trace, dialect = new_trace(), dialect_of(request.headers.get("x-forwarded-uri", ""))
         decided = await self._gate.pass_on(request.headers, trace, dialect)
         if isinstance(decided, Refusal):
-            return _answer(decided, dialect, trace)
+            return answer(decided, dialect, trace)
         return Response(headers=decided)
 
     async def healthz(self, request: Request) -> Response:
@@ -136,7 +137,7 @@ class Custodian:
         try:
             await self._database.ping()
             await self._gate.verifier.ready()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, UnavailableError) as error:
+        except (*AWAY, UnavailableError) as error:
             return JSONResponse({"ready": False, "why": type(error).__name__}, status_code=503)
         return JSONResponse({"ready": True})
 
@@ -146,31 +147,29 @@ class Custodian:
         try:
             subject = await self._gate.signed_in(credential(request.headers))
             key = await self._gate.new_key(subject)
-        except UnauthenticatedError as error:
-            refusal = Refusal(status=401, code="invalid_api_key", message=str(error))
-        except ForbiddenError as error:
-            refusal = Refusal(status=403, code="permission_denied", message=str(error))
-        except (UnavailableError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except (UnauthenticatedError, ForbiddenError) as error:
+            refusal = refusal_of(error)
+        except (*AWAY, UnavailableError):
             refusal = Refusal(status=503, code="unavailable", message="no key can be made now")
         else:
             return JSONResponse({"key": key, "expires_in": KEY_LIFETIME_S}, 201, {TRACE_HEADER: trace})
-        return _answer(refusal, Dialect.OPENAI, trace)
+        return answer(refusal, Dialect.OPENAI, trace)
 
     async def edge_error(self, request: Request) -> Response:
         """What the edge says when it cannot reach what is behind it."""
         refusal = Refusal(status=503, code="unavailable", message="the gateway is starting or a part of it is away")
-        return _answer(refusal, dialect_of(_path(request.query_params.get("url", ""))), new_trace())
+        return answer(refusal, dialect_of(_path(request.query_params.get("url", ""))), new_trace())
 
     async def not_listed(self, request: Request, _: Exception) -> Response:
         """404 for every route that is not on the edge's list (it asks for ``/refuse``), whatever the method."""
         path = request.headers.get("x-replaced-path", "")
         refusal = Refusal(status=404, code="not_found", message="the gateway does not serve this path with this method")
-        return _answer(refusal, dialect_of(path), new_trace())
+        return answer(refusal, dialect_of(path), new_trace())
 
     async def failed(self, request: Request, _: Exception) -> Response:
         """Whatever else went wrong: refused, in the caller's dialect and without a detail."""
         refusal = Refusal(status=503, code="unavailable", message="cannot be decided now")
-        return _answer(refusal, dialect_of(request.headers.get("x-forwarded-uri", "")), new_trace())
+        return answer(refusal, dialect_of(request.headers.get("x-forwarded-uri", "")), new_trace())
 
     async def admitted(self, body: RecordBody) -> Response:
         """A request is about to go out; without this record it does not."""
@@ -253,7 +252,7 @@ class Custodian:
                 return JSONResponse({"error": str(error)}, status_code=403)
             except asyncpg.UniqueViolationError:
                 return JSONResponse({"error": "this trace is recorded already"}, status_code=409)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except AWAY:
                 return JSONResponse({"error": "the records cannot be written now"}, status_code=503)
 
         return endpoint
@@ -292,10 +291,6 @@ def _path(url: str) -> str:
     return httpx.URL(url).path if "://" in url else url
 
 
-def _answer(refusal: Refusal, dialect: Dialect, trace: str) -> Response:
-    return Response(refusal.encoded(dialect), refusal.status, refusal.headers(trace))
-
-
 def build(settings: Settings, egress: Egress) -> Starlette:
     """The application; it connects when it starts. ``egress`` decides elsewhere about what is admitted here."""
     http = httpx.AsyncClient(trust_env=False)
@@ -307,7 +302,7 @@ def build(settings: Settings, egress: Egress) -> Starlette:
     async def note(sub: str, why_not: str) -> None:
         try:
             await database.note_access(sub, why_not)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except AWAY:
             raise UnavailableError("the chain cannot be written now") from None
 
     directory = Directory(keycloak, note)
@@ -324,7 +319,7 @@ def build(settings: Settings, egress: Egress) -> Starlette:
 
     async def reap() -> None:
         while True:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            with suppress(*AWAY):
                 await database.reap(REAP_AFTER)
             await asyncio.sleep(REAP_EVERY_S)
 

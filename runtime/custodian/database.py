@@ -37,6 +37,8 @@ ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NO
     ADD COLUMN IF NOT EXISTS cache_read_tokens bigint, ADD COLUMN IF NOT EXISTS cache_write_tokens bigint;
 CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 """
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a database that is away raises; ``TimeoutError`` is an ``OSError``."""
 _LOCK = 7226
 PASSWORD_PATIENCE_S = 3.0
 """Between the delivery of a new password and its taking effect in the server lies less."""

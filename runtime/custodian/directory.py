@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from runtime.contract import Kind
+from runtime.custodian.remembering import remember
 from runtime.custodian.subject import Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import AGENT_CLIENT
 from runtime.with_secrets import Delivered
@@ -107,7 +108,7 @@ class Directory:
         self._told = told
         self._known: OrderedDict[str, Account] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
-        self._seen: dict[tuple[int, str, str], None] = {}
+        self._seen: set[tuple[int, str, str]] = set()
         self._newest = 0
         self._untold: dict[str, str] = {}
         self._looked = -KEEP_S
@@ -125,9 +126,13 @@ class Directory:
         """
         account = self._known.get(subject.sub)
         if account is None:
-            async with self._locks.setdefault(subject.sub, asyncio.Lock()):
-                account = self._known.get(subject.sub) or await self._ask(subject.sub, _agent(subject))
-            self._locks.pop(subject.sub, None)
+            lock = self._locks.setdefault(subject.sub, asyncio.Lock())
+            try:
+                async with lock:
+                    account = self._known.get(subject.sub) or await self._ask(subject.sub, _agent(subject))
+            finally:
+                if not lock.locked():
+                    self._locks.pop(subject.sub, None)
         elif time.monotonic() - self._looked > KEEP_S:
             raise UnavailableError("the identity provider does not answer")
         self._known.move_to_end(subject.sub)
@@ -162,9 +167,9 @@ class Directory:
                 if after.why_not != before.why_not:
                     self._untold[sub] = after.why_not
         # Only now: an event whose subject could not be asked for comes again.
-        self._seen |= dict.fromkeys(_name(event) for event in fresh)
         self._newest = max([self._newest, *(int(event["time"]) for event in fresh)])
-        self._seen = {name: None for name in self._seen if name[0] >= self._newest - OVERLAP_MS}
+        seen = self._seen.union(map(_name, fresh))
+        self._seen = {name for name in seen if name[0] >= self._newest - OVERLAP_MS}
         self._looked = began
         for sub, why_not in list(self._untold.items()):
             await self._told(sub, why_not)
@@ -187,13 +192,11 @@ class Directory:
         kind, _, rest = str(event.get("resourcePath") or "").partition("/")
         if kind == "users" and rest:
             yield rest.partition("/")[0]
+        elif kind == "users":  # many at once (an import)
+            yield from list(self._known)
         elif kind == "clients":
             # It names Keycloak's id of the client, which a deleted one has no longer; agents are few.
             yield from [sub for sub, account in self._known.items() if account.agent]
-        elif kind != "users":
-            return
-        else:  # many at once (an import)
-            yield from list(self._known)
 
     async def _ask(self, sub: str, agent: str | None) -> Account:
         user = await self._keycloak.get(f"/users/{sub}")
@@ -202,9 +205,7 @@ class Directory:
             clients = await self._keycloak.get("/clients", clientId=AGENT_CLIENT + agent) or []
             why_not = "deleted" if not clients else "" if clients[0].get("enabled") else "disabled"
         account = Account(agent=agent, why_not=why_not, not_before=int((user or {}).get("notBefore") or 0))
-        self._known[sub] = account
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        remember(self._known, sub, account, REMEMBERED)
         return account
 
 

@@ -7,7 +7,6 @@ which decides, and the enrolment is the same subject's. Of an id only its hash i
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from runtime.chain import Draft
 from runtime.clients import Client
 from runtime.contract import ENROLMENT, ENROLMENT_PREFIX, Kind
 from runtime.custodian.database import Database
+from runtime.custodian.hashed import CALLED, called, digest
 from runtime.custodian.owners import Owner, Owners
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError
 
@@ -34,15 +34,8 @@ CREATE TABLE IF NOT EXISTS enrolment (
 """
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PREFIX = re.compile(f"({ENROLMENT_PREFIX})(?:/|$)")
-_ID = "encode(substring(hash FROM 1 FOR 6), 'hex')"
-"""What an enrolment is called where it must not be told: the beginning of its hash."""
 _GOOD = "revoked IS NULL AND expires > now()"
 _BAD = "the enrolment in the base URL is not valid, or nothing valid stands beside it"
-
-
-def digest(value: str) -> bytes:
-    """What is stored of an id. It has 256 random bits, so a fast hash is enough."""
-    return hashlib.sha256(value.encode()).digest()
 
 
 def id_in(uri: str) -> str | None:
@@ -81,13 +74,13 @@ class Enrolments:
         """A new enrolment; returns its id, of which only the hash is kept."""
         made = secrets.token_urlsafe(32)
         expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
-        called = digest(made)[:6].hex()
+        kept = digest(made)
 
         async def work(connection: asyncpg.Connection) -> tuple[None, list[Draft]]:
             await connection.execute(
                 "INSERT INTO enrolment (hash, sub, name, kind, role, department, demo, email, client, device, expires)"
                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-                digest(made),
+                kept,
                 subject.sub,
                 subject.name,
                 subject.kind.value,
@@ -99,7 +92,12 @@ class Enrolments:
                 device,
                 expires,
             )
-            told = {"sub": subject.sub, "enrolment": called, "client": client.value, "expires": expires.isoformat()}
+            told = {
+                "sub": subject.sub,
+                "enrolment": called(kept),
+                "client": client.value,
+                "expires": expires.isoformat(),
+            }
             return None, [Draft("enrolment-made", told)]
 
         await self._database.write(work)
@@ -164,7 +162,7 @@ class Enrolments:
                 account,
             )
             if bound is not None:
-                told = {"sub": enrolment.subject.sub, "enrolment": enrolment.hash[:6].hex()}
+                told = {"sub": enrolment.subject.sub, "enrolment": called(enrolment.hash)}
                 return bound, [Draft("enrolment-bound", told)]
             first = await connection.fetchval("SELECT account FROM enrolment WHERE hash = $1", enrolment.hash)
             return first, []
@@ -174,21 +172,21 @@ class Enrolments:
     async def good(self) -> list[dict[str, Any]]:
         """Every enrolment that is good now, as JSON-ready values."""
         rows = await self._database.pool.fetch(
-            f"SELECT {_ID} AS enrolment, name, client, device, account IS NOT NULL AS bound, created, expires,"  # noqa: S608
+            f"SELECT {CALLED} AS enrolment, name, client, device, account IS NOT NULL AS bound, created, expires,"  # noqa: S608
             f" last_used FROM enrolment WHERE {_GOOD} ORDER BY name, created"
         )
         times = ("created", "expires", "last_used")
         return [{**dict(row), **{name: row[name] and row[name].isoformat() for name in times}} for row in rows]
 
-    async def revoke(self, name: str, called: str | None) -> int:
-        """End the use of a subject's enrolments, or of the one that is ``called`` so; returns of how many."""
+    async def revoke(self, name: str, which: str | None) -> int:
+        """End the use of a subject's enrolments, or of the one that is called ``which``; returns of how many."""
 
         async def work(connection: asyncpg.Connection) -> tuple[int, list[Draft]]:
             rows = await connection.fetch(
                 f"UPDATE enrolment SET revoked = now() WHERE name = $1 AND {_GOOD}"  # noqa: S608
-                f" AND ($2::text IS NULL OR {_ID} = $2) RETURNING sub, {_ID} AS called",
+                f" AND ($2::text IS NULL OR {CALLED} = $2) RETURNING sub, {CALLED} AS called",
                 name,
-                called,
+                which,
             )
             drafts = [Draft("enrolment-revoked", {"sub": row["sub"], "enrolment": row["called"]}) for row in rows]
             return len(drafts), drafts

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,9 +12,10 @@ from starlette.routing import Route
 
 from runtime.clients import Client
 from runtime.contract import problems
-from runtime.custodian.gate import Gate, credential, new_trace
+from runtime.custodian.answers import answer
+from runtime.custodian.database import AWAY
+from runtime.custodian.gate import NOT_LET_IN, Gate, credential, new_trace, refusal_of
 from runtime.custodian.operator import of_operator
-from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal
 
 MAX_DAYS = 365
@@ -47,15 +47,16 @@ def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
     """
 
     async def make(request: Request) -> Response:
-        decided = await _caller(gate, request)
-        if isinstance(decided, Refusal):
-            return _refused(decided)
         try:
+            # An access token: neither a key nor an enrolment begets an enrolment.
+            subject = await gate.signed_in(credential(request.headers))
             wanted = Wanted.model_validate_json(await request.body())
-            made = await gate.enrolments.make(decided, wanted.client, wanted.device, wanted.days)
+            made = await gate.enrolments.make(subject, wanted.client, wanted.device, wanted.days)
+        except NOT_LET_IN as error:
+            return _refused(refusal_of(error))
         except ValidationError as error:
             return _refused(Refusal(status=400, code="invalid_request", message=problems(error)))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except AWAY:
             return _refused(Refusal(status=503, code="unavailable", message="no enrolment can be made now"))
         told = {"enrolment": made, "expires_in": wanted.days * 24 * 3600}
         return JSONResponse(told, 201, {TRACE_HEADER: new_trace()})
@@ -81,17 +82,5 @@ def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
     ]
 
 
-async def _caller(gate: Gate, request: Request) -> Subject | Refusal:
-    """Whoever holds a good access token: neither a key nor an enrolment begets an enrolment."""
-    try:
-        return await gate.signed_in(credential(request.headers))
-    except UnauthenticatedError as error:
-        return Refusal(status=401, code="invalid_api_key", message=str(error))
-    except ForbiddenError as error:
-        return Refusal(status=403, code="permission_denied", message=str(error))
-    except UnavailableError as error:
-        return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
-
-
 def _refused(refusal: Refusal) -> Response:
-    return Response(refusal.encoded(Dialect.OPENAI), refusal.status, refusal.headers(new_trace()))
+    return answer(refusal, Dialect.OPENAI, new_trace())

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-import asyncpg
-
 from runtime.assertion import HEADER, Assertion, sign
 from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
-from runtime.custodian.database import Database
+from runtime.custodian.database import AWAY, Database
 from runtime.custodian.directory import Directory
 from runtime.custodian.egress import Egress
 from runtime.custodian.enrolments import Enrolments
+from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
@@ -30,17 +28,14 @@ KEY_HEADER = "x-praxis-key"
 USER_TOKEN = re.compile(r"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{8,500}")
 """The form of the token that Anthropic's clients hold after a user's sign-in; nothing else is passed on for a user."""
 KEY_PREFIX = "sk-praxis-"
+NOT_LET_IN = (UnauthenticatedError, ForbiddenError, PolicyError, UnavailableError)
+"""Why a caller is not let in."""
 KEY_LIFETIME_S = 30 * 24 * 3600
 
 
 def new_trace() -> str:
     """A W3C trace id: 32 hex digits (Trace Context, 3.2.2.3)."""
     return secrets.token_hex(16)
-
-
-def digest(key: str) -> bytes:
-    """What is stored of a virtual key. It has 256 random bits, so a fast hash is enough."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def credential(headers: Mapping[str, str]) -> str:
@@ -96,13 +91,9 @@ class Gate:
                 )
                 return refusal
             key = await self.accounts.ensure(subject, raised(policy, now))
-        except UnauthenticatedError as error:
-            return Refusal(status=401, code="invalid_api_key", message=str(error))
-        except (ForbiddenError, PolicyError) as error:
-            return Refusal(status=403, code="permission_denied", message=str(error))
-        except UnavailableError as error:
-            return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except NOT_LET_IN as error:
+            return refusal_of(error)
+        except AWAY:
             return Refusal(status=503, code="unavailable", message="cannot be decided now: the ledger is away")
         if own is not None:
             self.egress.keep(trace, own)
@@ -182,6 +173,15 @@ class Gate:
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         await self.database.add_key(digest(key), subject, KEY_LIFETIME_S)
         return key
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """How one of :data:`NOT_LET_IN` is said to the caller."""
+    if isinstance(error, UnauthenticatedError):
+        return Refusal(status=401, code="invalid_api_key", message=str(error))
+    if isinstance(error, UnavailableError):
+        return Refusal(status=503, code="unavailable", message=f"cannot be decided now: {error}")
+    return Refusal(status=403, code="permission_denied", message=str(error))
 
 
 def raised(policy: EffectivePolicy, now: Standing) -> EffectivePolicy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from runtime.contract import PROFILE_PATH, TICKET_HEADER
 from runtime.custodian.egress import Egress
+from runtime.custodian.hashed import digest
+from runtime.custodian.remembering import remember
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 
 REMEMBER_S = 300.0
@@ -62,28 +63,26 @@ class Owners:
             ForbiddenError: it may not tell its owner.
             UnavailableError: Anthropic does not answer, or not as it is known to.
         """
-        digest = hashlib.sha256(token.encode()).digest()
-        if found := self._remembered(digest):
+        kept = digest(token)
+        if found := self._remembered(kept):
             return found
-        lock = self._locks.setdefault(digest, asyncio.Lock())
+        lock = self._locks.setdefault(kept, asyncio.Lock())
         try:
             async with lock, self._few:  # a client's first requests come all at once
-                if found := self._remembered(digest):
+                if found := self._remembered(kept):
                     return found
                 owner = await self._ask(token)
-                self._known[digest] = (self._clock() + REMEMBER_S, owner)
-                while len(self._known) > REMEMBERED:
-                    self._known.popitem(last=False)
+                remember(self._known, kept, (self._clock() + REMEMBER_S, owner), REMEMBERED)
                 return owner
         finally:
             if not lock.locked():
-                self._locks.pop(digest, None)
+                self._locks.pop(kept, None)
 
-    def _remembered(self, digest: bytes) -> Owner | None:
-        until, owner = self._known.get(digest, (0.0, None))
+    def _remembered(self, kept: bytes) -> Owner | None:
+        until, owner = self._known.get(kept, (0.0, None))
         if owner is not None and until > self._clock():
             return owner
-        self._known.pop(digest, None)
+        self._known.pop(kept, None)
         return None
 
     async def _ask(self, token: str) -> Owner:

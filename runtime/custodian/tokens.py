@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
 from runtime.contract import Kind, Policies, pick_department, pick_role
+from runtime.custodian.hashed import digest
+from runtime.custodian.remembering import remember
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 
 ALGORITHMS = ["RS256", "ES256"]
@@ -125,16 +126,14 @@ class Verifier:
         """
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthenticatedError("the token is too large")
-        digest = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(digest)
+        kept = digest(token)
+        known = self._known.get(kept)
         if known is not None and known[0] > time.time():
-            self._known.move_to_end(digest)
+            self._known.move_to_end(kept)
             return known[1]
         claims = await self._claims(token)
         subject = self.read(claims)
-        self._known[digest] = (float(claims["exp"]), subject)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        remember(self._known, kept, (float(claims["exp"]), subject), REMEMBERED)
         return subject
 
     async def _claims(self, token: str) -> Mapping[str, Any]:

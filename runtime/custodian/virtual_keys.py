@@ -9,6 +9,7 @@ import asyncpg
 
 from runtime.chain import Draft
 from runtime.contract import Kind
+from runtime.custodian.hashed import CALLED, called
 from runtime.custodian.subject import Subject
 
 SCHEMA = """
@@ -17,8 +18,6 @@ CREATE TABLE IF NOT EXISTS virtual_key (
     department text NOT NULL, demo boolean NOT NULL, created timestamptz NOT NULL DEFAULT now(),
     expires timestamptz NOT NULL, revoked timestamptz);
 """
-_ID = "encode(substring(hash FROM 1 FOR 6), 'hex')"
-"""What a key is called where it must not be told: the beginning of its hash."""
 
 
 async def add(connection: asyncpg.Connection, digest: bytes, subject: Subject, lifetime_s: int) -> Draft:
@@ -36,7 +35,7 @@ async def add(connection: asyncpg.Connection, digest: bytes, subject: Subject, l
         subject.demo,
         expires,
     )
-    return Draft("key-made", {"sub": subject.sub, "key": digest[:6].hex(), "expires": expires.isoformat()})
+    return Draft("key-made", {"sub": subject.sub, "key": called(digest), "expires": expires.isoformat()})
 
 
 async def subject_of(connection: Any, digest: bytes) -> Subject | None:
@@ -54,7 +53,7 @@ async def subject_of(connection: Any, digest: bytes) -> Subject | None:
 async def good(connection: Any) -> list[dict[str, Any]]:
     """Every key that is good now, as JSON-ready values."""
     rows = await connection.fetch(
-        f"SELECT {_ID} AS key, name, role, department, created, expires FROM virtual_key"  # noqa: S608
+        f"SELECT {CALLED} AS key, name, role, department, created, expires FROM virtual_key"  # noqa: S608
         " WHERE revoked IS NULL AND expires > now() ORDER BY name, created"
     )
     return [{**dict(row), **{name: row[name].isoformat() for name in ("created", "expires")}} for row in rows]
@@ -64,7 +63,7 @@ async def revoke(connection: asyncpg.Connection, name: str, key: str | None) -> 
     """End the use of a subject's keys, or of the one that is called ``key``; returns the event of each."""
     rows = await connection.fetch(
         "UPDATE virtual_key SET revoked = now() WHERE name = $1 AND revoked IS NULL AND expires > now()"  # noqa: S608
-        f" AND ($2::text IS NULL OR {_ID} = $2) RETURNING sub, {_ID} AS key",
+        f" AND ($2::text IS NULL OR {CALLED} = $2) RETURNING sub, {CALLED} AS key",
         name,
         key,
     )

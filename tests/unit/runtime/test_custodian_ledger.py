@@ -20,7 +20,7 @@ from runtime.chain import Signer
 from runtime.contract import Budget, Price, Tokens
 from runtime.custodian import database as module
 from runtime.custodian.database import Database
-from runtime.custodian.gate import digest
+from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import period_begin
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
