@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
-from components.egress import INTERNAL, PING, PORT, static, transport
 from components.spec import ServiceSpec, http_probe
+from components.way_out import PING, PORT, SYSCTLS, config_files, http, router
 from config.identity import Endpoints
 from config.providers import origin
 from config.stack import Stack
@@ -49,7 +47,6 @@ def directories(stack: Stack) -> tuple[ServiceSpec, ...]:
     declared = stack.identity.openid()
     if not declared:
         return ()
-    authorities = {"authorities.pem": stack.egress.authorities} if stack.egress.authorities else {}
     return (
         ServiceSpec(
             name=NAME,
@@ -57,49 +54,19 @@ def directories(stack: Stack) -> tuple[ServiceSpec, ...]:
             uid=61017,
             memory_mib=56,
             networks=("directories", "outside"),
-            config_files={
-                "traefik.yaml": yaml.safe_dump(static(), sort_keys=False),
-                "dynamic/routes.yaml": yaml.safe_dump(_dynamic(stack, tuple(authorities)), sort_keys=False),
-                **authorities,
-            },
+            config_files=config_files(stack, _dynamic(stack)),
             env={"GOMEMLIMIT": "40MiB"},
-            # It passes on what its routes say and is nobody's router.
-            sysctls={"net.ipv4.ip_forward": "0"},
+            sysctls=SYSCTLS,
             probe=http_probe(PING, "/ping"),
         ),
     )
 
 
-def _dynamic(stack: Stack, authorities: tuple[str, ...]) -> dict[str, Any]:
+def _dynamic(stack: Stack) -> dict[str, Any]:
     declared = {name: tuple(ways(name, each.endpoints())) for name, each in stack.identity.openid().items()}
-    every = [way for each in declared.values() for way in each]
-    return {
-        "http": {
-            "routers": {
-                way.name: {
-                    "rule": f"Method(`{way.method}`) && Path(`/{directory}{way.path}`)",
-                    "service": way.name,
-                    # Taking the prefix off tells of it in a header, so the cleaning comes last.
-                    "middlewares": [f"strip-{directory}", "clean"],
-                    "entryPoints": ["egress"],
-                }
-                for directory, each in declared.items()
-                for way in each
-            },
-            "middlewares": {
-                "clean": {"headers": {"customRequestHeaders": dict.fromkeys(INTERNAL, "")}},
-                **{f"strip-{directory}": {"stripPrefix": {"prefixes": [f"/{directory}"]}} for directory in declared},
-            },
-            "services": {
-                way.name: {
-                    "loadBalancer": {
-                        "servers": [{"url": way.origin}],
-                        "passHostHeader": False,
-                        "serversTransport": "providers",
-                    }
-                }
-                for way in every
-            },
-            "serversTransports": {"providers": transport(authorities)},
-        },
+    every = [(directory, way) for directory, each in declared.items() for way in each]
+    routers = {
+        way.name: router(f"Method(`{way.method}`) && Path(`/{directory}{way.path}`)", way.name, directory)
+        for directory, way in every
     }
+    return {"http": http(stack, routers, declared, {way.name: way.origin for _, way in every})}

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import yaml
 
-from components.egress import PORT as EGRESS_PORT
 from components.spec import NetworkName, ServiceSpec, http_probe
 from components.target import Target
+from components.way_out import PORT as EGRESS_PORT
 from config.egress import Route, routes
 from config.stack import ServedModel, Stack
 from runtime.contract import COUNT_PATH, EGRESS_PLACEHOLDER, CountingRoute, CountingRoutes
