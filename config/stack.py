@@ -48,6 +48,11 @@ class Edge(Model):
     """Per client address, on average; twice as many may come in a burst."""
     max_request_mib: Annotated[int, Field(ge=1, le=512)] = 32
 
+    @property
+    def admin_url(self) -> str:
+        """Where the operator's side reaches the admin APIs, by their paths."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
     @model_validator(mode="after")
     def _distinct(self) -> Edge:
         if len({self.http_port, self.https_port, self.admin_port}) < 3:

@@ -74,7 +74,7 @@ class Custodian:
 @contextmanager
 def custodian(stack: Stack, token: str) -> Iterator[Custodian]:
     """A client. ``token``: the stack's secret :data:`TOKEN`."""
-    url = f"http://127.0.0.1:{stack.edge.admin_port}"
+    url = stack.edge.admin_url
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=headers, timeout=15, trust_env=False) as http:
         yield Custodian(http)

@@ -79,14 +79,13 @@ class Admin:
 
 def keycloak_settings(stack: Stack, store: Store) -> Settings:
     """How the resources of the realm reach the server."""
-    url = f"http://127.0.0.1:{stack.edge.admin_port}"
-    return Settings(url=url, username=ADMIN, password=store.accepted(ADMIN_PASSWORD)[0])
+    return Settings(url=stack.edge.admin_url, username=ADMIN, password=store.accepted(ADMIN_PASSWORD)[0])
 
 
 def answers(stack: Stack) -> bool:
     """Whether the server can be asked anything."""
     try:
-        url = f"http://127.0.0.1:{stack.edge.admin_port}/realms/master"
+        url = f"{stack.edge.admin_url}/realms/master"
         return httpx.get(url, timeout=10, trust_env=False).is_success
     except httpx.HTTPError:
         return False
@@ -100,7 +99,7 @@ def signed_in(stack: Stack, store: Store) -> Iterator[Admin]:
         CommandError: Keycloak does not answer, or takes neither.
     """
     form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN}
-    with httpx.Client(base_url=f"http://127.0.0.1:{stack.edge.admin_port}", timeout=30, trust_env=False) as http:
+    with httpx.Client(base_url=stack.edge.admin_url, timeout=30, trust_env=False) as http:
         for password in store.accepted(ADMIN_PASSWORD):
             try:
                 answer = http.post("/realms/master/protocol/openid-connect/token", data={**form, "password": password})

@@ -201,7 +201,7 @@ def _litellm_keys(rotation: Rotation, names: tuple[str, ...]) -> None:
     time.sleep(ON_THEIR_WAY_S)
     begun = max(rotation.store.metadata()[name].created for name in names)
     headers = {"Authorization": f"Bearer {rotation.store.get('litellm-master-key')}"}
-    url = f"http://127.0.0.1:{rotation.loaded.stack.edge.admin_port}/litellm"
+    url = f"{rotation.loaded.stack.edge.admin_url}/litellm"
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False) as http:
             keys = _keys(http)

@@ -113,7 +113,7 @@ def read_record(stack: Stack, store: Store, trace: str, timeout_s: float = 10) -
     """
     headers = {"Authorization": f"Bearer {store.get('custodian-admin-token')}"}
     until = time.monotonic() + timeout_s
-    url = f"http://127.0.0.1:{stack.edge.admin_port}/custodian/records/{trace}"
+    url = f"{stack.edge.admin_url}/custodian/records/{trace}"
     with httpx.Client(timeout=10, trust_env=False, headers=headers) as http:
         while time.monotonic() < until:
             try:

@@ -221,7 +221,7 @@ def _amount(path: str, value: Any) -> str | None:
 def client(stack: Stack, master_key: str) -> httpx.Client:
     """LiteLLM's admin API, by the edge's admin entry point on this machine's loopback."""
     return httpx.Client(
-        base_url=f"http://127.0.0.1:{stack.edge.admin_port}{ADMIN_PATHS['litellm']}",
+        base_url=f"{stack.edge.admin_url}{ADMIN_PATHS['litellm']}",
         headers={"Authorization": f"Bearer {master_key}"},
         timeout=30,
         trust_env=False,

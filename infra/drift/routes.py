@@ -35,7 +35,7 @@ def read(stack: Stack) -> Mapping[str, Facts]:
     Raises:
         httpx.HTTPError: it does not answer.
     """
-    url = f"http://127.0.0.1:{stack.edge.admin_port}{ROUTES_PATH}"
+    url = f"{stack.edge.admin_url}{ROUTES_PATH}"
     answer = httpx.get(url, params={"per_page": 1000}, timeout=10, trust_env=False).raise_for_status()
     found = (one for one in answer.json() if one["provider"] == "file")
     return _joined({_bare(one["name"]): {**_facts(one), "status": one["status"]} for one in found})
