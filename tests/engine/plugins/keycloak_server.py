@@ -14,6 +14,8 @@ from typing import Any
 
 import docker
 import httpx
+import pulumi
+import pulumi_keycloak as keycloak
 from docker.errors import ImageNotFound
 
 from infra.supply.built import built_images
@@ -55,6 +57,12 @@ class Server:
         )
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+
+def signed_in(server: Server, **arguments: Any) -> pulumi.ResourceOptions:
+    settings = {"url": server.url, "username": server.user, "password": pulumi.Output.secret(server.password)}
+    provider = keycloak.Provider("admin", **{**settings, "initial_login": False, "client_id": "admin-cli", **arguments})
+    return pulumi.ResourceOptions(provider=provider)
 
 
 @contextmanager
