@@ -14,6 +14,7 @@ import pytest
 from components.realm import REALM
 from infra.cli.keycloak import Admin, signed_in
 from tests.proof import NAME, Proof
+from tests.waiting import eventually
 
 WITHIN_S = 5.0
 
@@ -37,10 +38,7 @@ def changed(keycloak: Admin, path: str, **values: Any) -> Iterator[float]:
 
 def until(proof: Proof, credential: str, status: int) -> None:
     """Ask until this is the answer."""
-    end = time.monotonic() + 2 * WITHIN_S
-    while proof.models(credential).status_code != status:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    eventually(lambda: proof.models(credential).status_code == status, 2 * WITHIN_S, 0.1)
 
 
 @pytest.mark.parametrize("kind", ["access", "virtual-key"])

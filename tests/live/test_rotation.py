@@ -6,8 +6,6 @@ import base64
 import json
 import ssl
 import subprocess
-import time
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -19,6 +17,7 @@ from infra.supply.engine import pulumi_environment
 from tests.load import load
 from tests.proof import NAME, PORTS, Proof
 from tests.provider import Provider
+from tests.waiting import eventually
 
 GRACE_S = 120
 PROVIDERS_GAP_S = 5.0
@@ -221,10 +220,3 @@ def token_status(form: dict[str, str], realm: str = "praxis", port: int = PORTS[
     headers = {} if realm == "master" else {"Host": f"id.localhost:{port}"}
     url = f"http://localhost:{port}/realms/{realm}/protocol/openid-connect/token"
     return httpx.post(url, data=form, headers=headers, timeout=30, trust_env=False).status_code
-
-
-def eventually(true: Callable[[], bool], within_s: float) -> None:
-    until = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until, "not in time"
-        time.sleep(1)

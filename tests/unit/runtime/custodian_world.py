@@ -180,6 +180,17 @@ class World:
             body = {"estimate": {"input_tokens": 0, "output_tokens": 0}, **body}
         return await self.http.post(f"/records/{what}", json=body, headers=HOOKS if headers is None else headers)
 
+    async def held(self, what: str) -> list[dict[str, Any]]:
+        """What subjects hold that is good now: ``keys`` or ``enrolments``."""
+        found: list[dict[str, Any]] = (await self.http.get(f"/{what}", headers=ADMIN)).json()[what]
+        return found
+
+    async def revoked(self, what: str, **which: Any) -> int:
+        """Revoke some of it; how many there were."""
+        answer = await self.http.post(f"/{what}/revoke", json=which, headers=ADMIN)
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["revoked"])
+
     async def record(self, trace: str) -> dict[str, Any]:
         answer = await self.http.get(f"/records/{trace}", headers=ADMIN)
         assert answer.status_code == 200

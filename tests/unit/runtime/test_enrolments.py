@@ -163,11 +163,11 @@ class TestNotGood:
 
     async def test_a_revoked_one(self, world: World) -> None:
         first, second = await enrol(world), await enrol(world)
-        called = (await listed(world))[0]["enrolment"]
-        assert await revoked(world, name="bob", enrolment=called) == 0, "it is alice's"
-        assert await revoked(world, name="alice", enrolment=called) == 1
+        called = (await world.held("enrolments"))[0]["enrolment"]
+        assert await world.revoked("enrolments", name="bob", enrolment=called) == 0, "it is alice's"
+        assert await world.revoked("enrolments", name="alice", enrolment=called) == 1
         assert sorted([(await by_account(world, one)).status_code for one in (first, second)]) == [200, 401]
-        assert await revoked(world, name="alice") == 1
+        assert await world.revoked("enrolments", name="alice") == 1
         assert {(await by_account(world, one)).status_code for one in (first, second)} == {401}
 
     async def test_of_somebody_whose_account_is_disabled(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,12 +203,12 @@ class TestMaking:
     async def test_it_is_in_the_chain_and_nowhere_told(self, world: World) -> None:
         enrolment = await enrol(world, device="laptop 7")
         await by_account(world, enrolment)
-        (one,) = await listed(world)
+        (one,) = await world.held("enrolments")
         assert (one["name"], one["client"], one["device"], one["bound"]) == ("alice", "claude-code", "laptop 7", True)
         assert one["last_used"]
         await by_account(world, enrolment)
-        assert await listed(world) == [one], "a request is no write"
-        await revoked(world, name="alice")
+        assert await world.held("enrolments") == [one], "a request is no write"
+        await world.revoked("enrolments", name="alice")
         events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
         told = [event["kind"] for event in map(json.loads, events) if "enrolment" in event["body"]]
         assert told == ["enrolment-made", "enrolment-bound", "enrolment-revoked"]
@@ -223,7 +223,7 @@ class TestMaking:
         headers = {"Authorization": f"Bearer {world.token()}"}
         answer = await world.http.post("/me/enrolments", json={"client": "claude-code", **wrong}, headers=headers)
         assert answer.status_code == 400
-        assert await listed(world) == []
+        assert await world.held("enrolments") == []
 
     async def test_only_an_access_token_begets_one(self, world: World) -> None:
         key = (await world.http.post("/me/keys", headers={"Authorization": f"Bearer {world.token()}"})).json()["key"]
@@ -259,14 +259,3 @@ class TestTheQuestion:
         forwarded = {"x-forwarded-method": "GET", "x-forwarded-uri": PROFILE_PATH}
         put_on = await world.out.get("/egress", headers={**forwarded, "x-praxis-ticket": told.json()["ticket"]})
         assert put_on.status_code == 403
-
-
-async def listed(world: World) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await world.http.get("/enrolments", headers=ADMIN)).json()["enrolments"]
-    return found
-
-
-async def revoked(world: World, **which: Any) -> int:
-    answer = await world.http.post("/enrolments/revoke", json=which, headers=ADMIN)
-    assert answer.status_code == 200, answer.text
-    return int(answer.json()["revoked"])

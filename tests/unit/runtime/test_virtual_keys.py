@@ -25,42 +25,31 @@ async def made(world: World, **claims: Any) -> str:
     return str(answer.json()["key"])
 
 
-async def listed(world: World) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await world.http.get("/keys", headers=ADMIN)).json()["keys"]
-    return found
-
-
-async def revoked(world: World, **which: Any) -> int:
-    answer = await world.http.post("/keys/revoke", json=which, headers=ADMIN)
-    assert answer.status_code == 200, answer.text
-    return int(answer.json()["revoked"])
-
-
 async def status(world: World, key: str) -> int:
     return int((await world.auth(key)).status_code)
 
 
 async def test_all_of_a_subject_s_and_nobody_else_s(world: World) -> None:
     first, second, other = await made(world), await made(world), await made(world, **BOB)
-    assert [one["name"] for one in await listed(world)] == ["alice", "alice", "bob"]
-    assert await revoked(world, name="alice") == 2
+    assert [one["name"] for one in await world.held("keys")] == ["alice", "alice", "bob"]
+    assert await world.revoked("keys", name="alice") == 2
     assert [await status(world, key) for key in (first, second, other)] == [401, 401, 200]
-    assert [one["name"] for one in await listed(world)] == ["bob"]
-    assert await revoked(world, name="alice") == 0
+    assert [one["name"] for one in await world.held("keys")] == ["bob"]
+    assert await world.revoked("keys", name="alice") == 0
 
 
 async def test_one_alone(world: World) -> None:
     first, second = await made(world), await made(world)
-    (called, _) = [one["key"] for one in await listed(world)]
-    assert await revoked(world, name="bob", key=called) == 0, "it is alice's"
-    assert await revoked(world, name="alice", key=called) == 1
+    (called, _) = [one["key"] for one in await world.held("keys")]
+    assert await world.revoked("keys", name="bob", key=called) == 0, "it is alice's"
+    assert await world.revoked("keys", name="alice", key=called) == 1
     assert [await status(world, key) for key in (first, second)] == [401, 200]
 
 
 async def test_it_is_in_the_chain_and_no_key_is_told(world: World) -> None:
     key = await made(world)
-    (one,) = await listed(world)
-    await revoked(world, name="alice")
+    (one,) = await world.held("keys")
+    await world.revoked("keys", name="alice")
     events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
     told = {(event["kind"], event["body"].get("key")) for event in map(json.loads, events) if "key" in event["body"]}
     assert told == {("key-made", one["key"]), ("key-revoked", one["key"])}
