@@ -32,6 +32,7 @@ from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answers import reworded
+from runtime.hooks.counters import Counters
 from runtime.hooks.counting import Counting
 from runtime.hooks.ended import REFUSAL, AccessEndedError, Ended
 from runtime.hooks.estimate import estimate
@@ -114,6 +115,7 @@ class Gate:
     guard: Guard
     records: Records
     ended: Ended
+    counters: Counters
     telemetry: Telemetry
     max_bytes: int
 
@@ -161,6 +163,7 @@ class Gate:
                 return
             body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
+            await self.counters.check()
             ticket = await self._admit(content, exchange)
         except RefusedError as error:
             exchange.status, exchange.reason = error.refusal.status, error.refusal.code

@@ -22,6 +22,7 @@ from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_se
 
 PORT = 4000
 PASSWORD_PATIENCE_S = 3.0
+REDIS_TIMEOUT_S = 1.0
 CONFIG = Path("/etc/praxis/litellm.yaml")
 POLICIES = Path("/etc/praxis/policies.json")
 COUNTING = Path("/etc/praxis/counting.json")
@@ -69,6 +70,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     from runtime.contract import CountingRoutes, Policies
     from runtime.guards import Guard
     from runtime.hooks import counting
+    from runtime.hooks.counters import Counters
     from runtime.hooks.ended import Ended
     from runtime.hooks.middleware import Gate
     from runtime.hooks.posting import Posting
@@ -93,9 +95,28 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
         guard=Guard(),
         records=records,
         ended=Ended(records),
+        counters=Counters(redis_ping()),
         telemetry=Telemetry(os.environ.get("PRAXIS_OTLP_ENDPOINT", "http://collector:4318/v1/traces")),
         max_bytes=int(os.environ.get("PRAXIS_MAX_REQUEST_MIB", "32")) * 2**20,
     )
+
+
+def redis_ping() -> Callable[[], Awaitable[object]]:
+    """A round trip to Redis over a connection that stays open; signs in as :func:`follow_redis_password` says."""
+    from redis.asyncio import Redis
+
+    client = Redis(
+        host=os.environ["REDIS_HOST"],
+        port=int(os.environ["REDIS_PORT"]),
+        password=os.environ["REDIS_PASSWORD"],
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+    )
+
+    async def ping() -> object:
+        return await client.ping()
+
+    return ping
 
 
 def follow_redis_password(password: Delivered) -> None:

@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from runtime.assertion import Assertion, sign
 from runtime.contract import CountingRoute, CountingRoutes, Kind, resolve
 from runtime.guards import Guard
+from runtime.hooks.counters import Counters
 from runtime.hooks.counting import Counting
 from runtime.hooks.ended import Ended
 from runtime.hooks.middleware import Gate
@@ -129,6 +130,20 @@ class Egress:
         return self.status, self.answer
 
 
+class Redis:
+    """Answers a ping, or is away; counts."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.asked = 0
+
+    async def ping(self) -> object:
+        self.asked += 1
+        if self.down:
+            raise ConnectionError("away")
+        return True
+
+
 class Collector:
     """Reads OTLP over HTTP."""
 
@@ -177,6 +192,7 @@ class World:
         self.telemetry = Telemetry(collector.url)
         records = Records(self.custodian.post, Delivered("custodian-record-token", folder))
         self.egress = Egress()
+        self.redis = Redis()
         self.gate = Gate(
             app=self.upstream,
             counting=Counting(routes=COUNTED, forward=self.egress.forward),
@@ -188,6 +204,7 @@ class World:
             guard=guard,
             records=records,
             ended=Ended(records),
+            counters=Counters(self.redis.ping),
             telemetry=self.telemetry,
             max_bytes=2**20,
         )
