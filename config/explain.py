@@ -12,6 +12,7 @@ from runtime.contract import CATEGORIES, EffectivePolicy, Limits, Narrowing, res
 
 FIELDS: tuple[KeyPath, ...] = (
     ("models",),
+    ("tools",),
     *(("guards", category) for category in CATEGORIES),
     *(("limits", limit) for limit in Limits.model_fields),
     ("budget",),
@@ -51,7 +52,7 @@ def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explaine
                 path, value = (*layer, *inner), _value(policy, inner)
         yield Explained(
             field=dotted(inner),
-            value=_text(value),
+            value="any" if inner == ("tools",) and value is None else _text(value),
             key=dotted(path) if path else None,
             line=document.line(path) if path else None,
         )

@@ -112,7 +112,7 @@ class Subject(Narrowing):
 
     def narrowing(self) -> Narrowing:
         """The part that narrows the role."""
-        return Narrowing(models=self.models, guards=self.guards, limits=self.limits, budget=self.budget)
+        return Narrowing(**{name: getattr(self, name) for name in Narrowing.model_fields})
 
 
 class Person(Subject):
@@ -275,6 +275,9 @@ def widenings(path: KeyPath, role: Role, by: Narrowing) -> Iterator[tuple[KeyPat
     for index, model in enumerate(by.models or ()):
         if model not in role.models:
             yield (*path, "models", index), f"the role does not allow '{model}'; it allows: {listed(role.models)}"
+    for index, tool in enumerate(by.tools or ()):
+        if role.tools is not None and tool not in role.tools:
+            yield (*path, "tools", index), f"the role does not allow '{tool}'; it allows: {listed(role.tools)}"
     if by.limits is not None:
         for field in Limits.model_fields:
             own, base = getattr(by.limits, field), getattr(role.limits, field)

@@ -20,6 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 """A name that is safe in host names, container names and claims: lower case, digits and dashes."""
 
+ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/-]{1,128}$")]
+"""A tool as an answer calls it; vendors allow letters, digits, ``_`` and ``-``, MCP's servers more."""
+
 Usd = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 """An amount in US dollars, exact (never a float: budgets are compared and summed)."""
 
@@ -198,6 +201,8 @@ class Role(Model):
     """What everybody with this role may do."""
 
     models: tuple[str, ...]
+    tools: tuple[ToolName, ...] | None = None
+    """Tools that an answer may call; ``None`` for any, an empty list for none."""
     guards: GuardPolicy = GuardPolicy()
     limits: Limits = Limits()
     budget: Budget
@@ -207,6 +212,7 @@ class Narrowing(Model):
     """What a department, a person or an agent may set: it narrows the role, it never widens it."""
 
     models: tuple[str, ...] | None = None
+    tools: tuple[ToolName, ...] | None = None
     guards: GuardPolicy | None = None
     limits: Limits | None = None
     budget: Budget | None = None
@@ -234,6 +240,7 @@ class EffectivePolicy(Model):
     role: Slug
     department: Slug
     models: tuple[str, ...]
+    tools: tuple[ToolName, ...] | None
     guards: GuardPolicy
     limits: Limits
     budget: Budget
@@ -277,6 +284,7 @@ def resolve(policies: Policies, *, role: str, department: str, subject: str) -> 
         role=role,
         department=department,
         models=base.models,
+        tools=base.tools,
         guards=base.guards,
         limits=base.limits,
         budget=base.budget,
@@ -304,12 +312,19 @@ def _first(declared: Iterable[str], claimed: Iterable[str]) -> str | None:
 
 def _narrow(policy: EffectivePolicy, by: Narrowing) -> EffectivePolicy:
     update: Mapping[str, object] = {
+        "tools": _common(policy.tools, by.tools),
         "models": policy.models if by.models is None else tuple(m for m in policy.models if m in set(by.models)),
         "guards": policy.guards if by.guards is None else policy.guards.stricter(by.guards),
         "limits": policy.limits if by.limits is None else policy.limits.narrowed(by.limits),
         "budget": policy.budget if by.budget is None else _smaller_budget(policy.budget, by.budget),
     }
     return policy.model_copy(update=update)
+
+
+def _common(a: tuple[str, ...] | None, b: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return tuple(name for name in a if name in set(b))
 
 
 def _smaller_budget(a: Budget, b: Budget) -> Budget:

@@ -14,10 +14,6 @@ POLL_S = 1.0
 REFUSAL = Refusal(status=401, code="access_ended", message="the account's access has ended")
 
 
-class AccessEndedError(Exception):
-    """The answer is cut: its subject may not have it any more."""
-
-
 class Ended:
     """Ids of the subjects whose access has ended, kept true while requests are under way."""
 

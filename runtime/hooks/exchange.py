@@ -25,6 +25,8 @@ class Usage:
     cache_write_tokens: int = 0
     text: str = ""
     model: str = ""
+    tools: set[str] = field(default_factory=set)
+    """Names of the tools that it calls; an empty one for a call without a name."""
     pieces: int = 0
     """Parts of the answer that have passed; of a stream, about one a token."""
 
@@ -34,6 +36,10 @@ class Usage:
             self.pieces += 1
             if len(self.text) < MAX_TEXT:
                 self.text = (self.text + text)[:MAX_TEXT]
+
+    def call(self, name: object) -> None:
+        """It calls a tool."""
+        self.tools.add(name if isinstance(name, str) else "")
 
     def estimate(self, sent_bytes: int, *, broken: bool) -> bool:
         """Fill in what an answer did not say, so that breaking off is not free; whether that was needed.
@@ -100,13 +106,31 @@ def read_answer(body: bytes, dialect: Dialect, usage: Usage) -> None:
     usage.take(answer.get("usage"))
     if dialect is Dialect.ANTHROPIC:
         for block in answer.get("content") or []:
+            _anthropic_call(block, usage)
             usage.add_text(block.get("text") or (json.dumps(block) if block.get("type") == "tool_use" else ""))
         return
     for choice in answer.get("choices") or []:
         message = choice.get("message") or {}
         usage.add_text(message.get("content"))
+        _openai_calls(message, usage)
         for call in message.get("tool_calls") or []:
             usage.add_text(json.dumps(call.get("function")))
+
+
+def _anthropic_call(block: dict[str, Any], usage: Usage) -> None:
+    """``tool_use``, and those of tools that the provider runs (``server_tool_use``, ``mcp_tool_use``)."""
+    if str(block.get("type")).endswith("tool_use"):
+        usage.call(block.get("name"))
+
+
+def _openai_calls(message: dict[str, Any], usage: Usage) -> None:
+    """``tool_calls``, of functions and of tools of the caller's own kind, and ``function_call``, as it was before."""
+    for call in message.get("tool_calls") or []:
+        name = (call.get("function") or call.get("custom") or {}).get("name")
+        if name or call.get("id"):  # in a stream both come once, and what follows is arguments
+            usage.call(name)
+    if name := (message.get("function_call") or {}).get("name"):
+        usage.call(name)
 
 
 @dataclass
@@ -139,11 +163,14 @@ class Stream:
             self.usage.take(data.get("usage"))
             if self.dialect is Dialect.ANTHROPIC:
                 self.usage.take((data.get("message") or {}).get("usage"))
+                _anthropic_call(data.get("content_block") or {}, self.usage)
                 delta = data.get("delta") or {}
                 self.usage.add_text(delta.get("text") or delta.get("partial_json"))
                 continue
             for choice in data.get("choices") or []:
-                self.usage.add_text((choice.get("delta") or {}).get("content"))
+                delta = choice.get("delta") or {}
+                _openai_calls(delta, self.usage)
+                self.usage.add_text(delta.get("content"))
             if self.hide_usage and data.get("usage") and not data.get("choices"):
                 return False
         return True

@@ -10,8 +10,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,33 +19,26 @@ from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import (
     COUNT_PATH,
-    ENROLMENT,
     TICKET_HEADER,
     EffectivePolicy,
-    Estimate,
     Policies,
     PolicyError,
     resolve,
 )
-from runtime.dialect import TRACE_HEADER, Dialect, Refusal, dialect_of
+from runtime.dialect import Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
-from runtime.hooks.answers import reworded
+from runtime.hooks.answer import Answer, CutError, Exchange
+from runtime.hooks.asgi import App, Message, Receive, Scope, Send, refuse
 from runtime.hooks.counters import Counters
 from runtime.hooks.counting import Counting
-from runtime.hooks.ended import REFUSAL, AccessEndedError, Ended
+from runtime.hooks.ended import Ended
 from runtime.hooks.estimate import estimate
-from runtime.hooks.exchange import Stream, Usage, prompt_text, read_answer, with_usage
+from runtime.hooks.exchange import prompt_text, with_usage
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
 from runtime.with_secrets import Delivered
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASKING = frozenset({"/v1/chat/completions", "/v1/messages", COUNT_PATH})
 LOOKING = frozenset({"/v1/models"})
@@ -54,47 +46,6 @@ INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
 whatever it would forward to a provider."""
 NOT_RECORDED = Refusal(status=503, code="not_recorded", message="the request could not be recorded, so it was not sent")
-TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
-"""Beginnings of answer headers that do not go out: addresses, keys and prices of the inside."""
-
-
-@dataclass
-class Exchange:
-    """One request on its way."""
-
-    about: Assertion
-    token: str
-    dialect: Dialect
-    began_ns: int
-    guarded_ns: int = 0
-    model: str = "-"
-    session: str = ""
-    prompt: str = ""
-    guards: dict[str, Any] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
-    status: int = 200
-    reason: str | None = None
-    hide_usage: bool = False
-    sent_bytes: int = 0
-    estimate: Estimate | None = None
-    counting: bool = False
-    """Only the size of the request is asked for."""
-
-    def record(self) -> dict[str, Any]:
-        """What the custodian is told."""
-        return {
-            "assertion": self.token,
-            "dialect": self.dialect.value,
-            "model": self.model,
-            "status": self.status,
-            "input_tokens": self.usage.input_tokens,
-            "output_tokens": self.usage.output_tokens,
-            "cache_read_tokens": self.usage.cache_read_tokens,
-            "cache_write_tokens": self.usage.cache_write_tokens,
-            "guards": self.guards,
-            "reason": self.reason,
-            "counting": self.counting,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +84,7 @@ class Gate:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             if scheme != "Bearer" or not self.master_key.matches(given):
                 refusal = Refusal(status=401, code="invalid_api_key", message="this entrance is the gateway's own")
-                await _refuse(send, refusal, dialect, "0" * 32)
+                await refuse(send, refusal, dialect, "0" * 32)
                 return
             # The custodian and the operator, on LiteLLM's admin API.
             others = [pair for pair in scope["headers"] if pair[0].lower() != b"authorization"]
@@ -144,7 +95,7 @@ class Gate:
             about = verify(token, *map(key_of, self.key.accepted()))
         except InvalidAssertionError:
             refusal = Refusal(status=401, code="invalid_assertion", message="the gateway's own word was not accepted")
-            await _refuse(send, refusal, dialect, "0" * 32)
+            await refuse(send, refusal, dialect, "0" * 32)
             return
         await self._asserted(scope, receive, send, Exchange(about, token, dialect, time.time_ns()), headers)
 
@@ -156,10 +107,11 @@ class Gate:
         exchange.counting = scope["path"] == COUNT_PATH
         try:
             policy = self._policy(exchange.about)
+            exchange.tools = None if policy.tools is None else frozenset(policy.tools)
             if not asking:
                 if scope["method"] != "GET" or scope["path"] not in LOOKING:
                     raise RefusedError(Refusal(status=404, code="not_found", message="not served here"))
-                await self.app(inner, receive, _Answer(self, exchange, send, counted=False).send)
+                await self.app(inner, receive, Answer(self, exchange, send, counted=False).send)
                 return
             body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
@@ -170,17 +122,17 @@ class Gate:
             exchange.guards = error.guards or exchange.guards
             if asking:
                 await self._note_refusal(exchange)
-            await _refuse(send, error.refusal, exchange.dialect, exchange.about.trace)
+            await refuse(send, error.refusal, exchange.dialect, exchange.about.trace)
             return
         inner["headers"].append((b"content-length", str(len(content)).encode()))
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
-        answer = _Answer(self, exchange, send, counted=True)
+        answer = Answer(self, exchange, send, counted=True)
         app: App = self.counting if exchange.counting else self.app
         try:
             with self.ended.watched():
                 await app(inner, _once(content, receive), answer.send)
-        except AccessEndedError:
+        except CutError:
             return
         except Exception:
             await answer.fail()
@@ -249,6 +201,13 @@ class Gate:
         finally:
             self.report(exchange)
 
+    async def settle(self, exchange: Exchange) -> None:
+        """Write the record of an exchange that has ended, and its spans."""
+        try:
+            await self.records.settle(exchange.record())
+        finally:
+            self.report(exchange)
+
     def report(self, exchange: Exchange) -> None:
         """Send the spans of a finished exchange."""
         now = time.time_ns()
@@ -270,112 +229,6 @@ class Gate:
         )
 
 
-class _Answer:
-    """LiteLLM's answer on its way to the client: counted, and reworded when it is an error."""
-
-    def __init__(self, gate: Gate, exchange: Exchange, send: Send, *, counted: bool) -> None:
-        self._gate = gate
-        self._exchange = exchange
-        self._send = send
-        self._counted = counted
-        self._began = time.monotonic()
-        self._settled = False
-        self._start: Message = {}
-        self._buffer: list[bytes] = []
-        self._stream: Stream | None = None
-
-    async def send(self, message: Message) -> None:
-        """ASGI send. Raises ``AccessEndedError`` when the answer is not to go on."""
-        if message["type"] == "http.response.start":
-            await self._begin(message)
-        elif self._stream is not None:
-            if self._ended:
-                await self._cut()
-            await self._pass(self._stream, message)
-        else:
-            self._buffer.append(message.get("body", b""))
-            if not message.get("more_body"):
-                await self._finish()
-
-    async def settle(self) -> None:
-        """Write the record of the end, once."""
-        if self._settled or not self._counted:
-            return
-        self._settled = True
-        exchange = self._exchange
-        broken = self._stream is not None and not self._stream.finished
-        if exchange.counting:
-            exchange.reason = exchange.reason or "count_tokens"
-        elif exchange.status < 400 and exchange.usage.estimate(exchange.sent_bytes, broken=broken):
-            exchange.reason = REFUSAL.code if exchange.reason == REFUSAL.code else "usage_estimated"
-        try:
-            await self._gate.records.settle(exchange.record())
-        finally:
-            self._gate.report(exchange)
-
-    async def fail(self) -> None:
-        """LiteLLM broke: say so, unless its answer has begun."""
-        if self._start:
-            self._exchange.reason = "broke_off"
-            return
-        refusal = Refusal(status=503, code="gateway_failed", message="the gateway failed; try again")
-        self._exchange.status, self._exchange.reason = refusal.status, refusal.code
-        await _refuse(self._send, refusal, self._exchange.dialect, self._exchange.about.trace)
-
-    @property
-    def _ended(self) -> bool:
-        sub = self._exchange.about.sub
-        return self._counted and not self._settled and self._gate.ended.since(self._began, sub)
-
-    async def _cut(self) -> None:
-        """End a stream, in words. What has passed is counted."""
-        self._exchange.reason = REFUSAL.code
-        await self.settle()
-        name = b"event: error\n" if self._exchange.dialect is Dialect.ANTHROPIC else b""
-        event = name + b"data: " + REFUSAL.encoded(self._exchange.dialect) + b"\n\n"
-        await self._send({"type": "http.response.body", "body": event, "more_body": False})
-        raise AccessEndedError
-
-    async def _begin(self, message: Message) -> None:
-        self._exchange.status = message["status"]
-        headers = [(n, v) for n, v in message.get("headers", []) if not n.lower().startswith(TELLTALE)]
-        self._start = {**message, "headers": [*headers, (TRACE_HEADER.encode(), self._exchange.about.trace.encode())]}
-        kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-        if message["status"] < 400 and kind.startswith(b"text/event-stream"):
-            exchange = self._exchange
-            self._stream = Stream(exchange.dialect, exchange.usage, exchange.hide_usage)
-            await self._send(self._start)
-
-    async def _pass(self, stream: Stream, message: Message) -> None:
-        out = stream.feed(message.get("body", b""))
-        last = not message.get("more_body")
-        if last:
-            out += stream.end()
-        if last or stream.finished:
-            await self.settle()
-        if out or last:
-            await self._send({"type": "http.response.body", "body": out, "more_body": not last})
-
-    async def _finish(self) -> None:
-        content, exchange = b"".join(self._buffer), self._exchange
-        if exchange.status >= 400:
-            own = exchange.about.credential == ENROLMENT
-            refusal = reworded(exchange.status, content, own_account=own, asked_directly=exchange.counting)
-            exchange.status, exchange.reason = refusal.status, refusal.code
-            await self.settle()
-            await _refuse(self._send, refusal, exchange.dialect, exchange.about.trace)
-            return
-        read_answer(content, exchange.dialect, exchange.usage)
-        if ended := self._ended:
-            exchange.status, exchange.reason = REFUSAL.status, REFUSAL.code
-        await self.settle()
-        if ended:
-            await _refuse(self._send, REFUSAL, exchange.dialect, exchange.about.trace)
-            return
-        await self._send(self._start)
-        await self._send({"type": "http.response.body", "body": content})
-
-
 def _once(content: bytes, receive: Receive) -> Receive:
     sent = False
 
@@ -387,11 +240,3 @@ def _once(content: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": content, "more_body": False}
 
     return replay
-
-
-async def _refuse(send: Send, refusal: Refusal, dialect: Dialect, trace: str) -> None:
-    content = refusal.encoded(dialect)
-    headers = [(name.encode(), value.encode()) for name, value in refusal.headers(trace).items()]
-    headers.append((b"content-length", str(len(content)).encode()))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})

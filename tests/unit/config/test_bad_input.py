@@ -60,6 +60,17 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, at: str, key: st
     assert says in found[0]
 
 
+def test_a_tool_that_the_role_does_not_allow_is_named(tmp_path: Path) -> None:
+    text = LAPTOP.replace("  analyst:\n", "  analyst:\n    tools: [search]\n")
+    text = text.replace("    # tools: [search_tickets]", "    tools: [search, shell]")
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_stack("broken", tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.key == "agents.nightly-report.tools[1]"
+    assert "the role does not allow 'shell'; it allows: search" in problem.message
+
+
 @pytest.mark.parametrize(
     ("change", "key", "says"),
     [

@@ -48,6 +48,15 @@ def test_an_agent_that_is_narrower_than_its_role() -> None:
     assert (found["budget"].key, found["budget"].value) == ("agents.nightly-report.budget", "0.5 USD per day")
     assert found["limits.requests_per_minute"].line == line_of("requests_per_minute: 60}")
     assert found["models"].key == "roles.analyst.models"
+    assert (found["tools"].value, found["tools"].key) == ("any", None)
+
+
+def test_an_agents_tools() -> None:
+    text = TEXT.replace(
+        "    limits: {requests_per_minute: 60}", "    limits: {requests_per_minute: 60}\n    tools: [search]"
+    )
+    found = explained(text, "nightly-report")
+    assert (found["tools"].value, found["tools"].key) == ("search", "agents.nightly-report.tools")
 
 
 def test_nobody_of_that_name() -> None:

@@ -38,10 +38,12 @@ budgets = st.builds(
     period=st.sampled_from(["day", "week", "month"]),
 )
 models = st.lists(st.sampled_from(MODELS), unique=True).map(tuple)
-roles = st.builds(Role, models=models, guards=guards, limits=limits, budget=budgets)
+tools = st.none() | st.lists(st.sampled_from(["search", "shell", "mcp__wiki__read"]), unique=True).map(tuple)
+roles = st.builds(Role, models=models, tools=tools, guards=guards, limits=limits, budget=budgets)
 narrowings = st.builds(
     Narrowing,
     models=st.none() | models,
+    tools=tools,
     guards=st.none() | guards,
     limits=st.none() | limits,
     budget=st.none() | budgets,
@@ -64,6 +66,8 @@ def policies(role: Role, department: Narrowing, subject: Narrowing) -> Policies:
 def test_no_narrowing_widens(role: Role, department: Narrowing, subject: Narrowing) -> None:
     result = resolve(policies(role, department, subject), role="role", department="department", subject="subject")
     assert set(result.models) <= set(role.models)
+    for listed in (role.tools, department.tools, subject.tools):
+        assert listed is None or (result.tools is not None and set(result.tools) <= set(listed))
     assert result.budget.usd_per_day <= role.budget.usd_per_day
     for category in CATEGORIES:
         assert result.guards.action(category).severity >= role.guards.action(category).severity
