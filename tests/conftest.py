@@ -1,5 +1,8 @@
 """The ladder: from pure tests to the running stack, in one run that ends with what was not run, and why.
 
+With two workers (``make test``) the running stack is one worker's and everything else the other's: its tests wait more
+than they work, and take as long as all others together.
+
 A test that cannot run here says so with ``@pytest.mark.not_run("needs a real EKS")``; where no Docker daemon answers,
 the upper rungs say so by themselves. Nothing is skipped in silence: every skip is in the closing list.
 """
@@ -29,12 +32,16 @@ def rung(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the items by rung, and mark those that cannot run here."""
     for item in items:
         if rung(item) not in RUNGS:
             raise pytest.UsageError(f"{item.nodeid}: not on a rung of the ladder ({', '.join(RUNGS)})")
     items.sort(key=lambda item: RUNGS.index(rung(item)))
+    if hasattr(config, "workerinput"):  # one of several workers: the longest piece of work goes first
+        items.sort(key=lambda item: rung(item) != "live")
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("live" if rung(item) == "live" else item.path.name))
     without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
     for item in items:
         for marker in item.iter_markers("not_run"):
@@ -48,7 +55,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons: dict[str, list[str]] = defaultdict(list)
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid)
+        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid.partition("@")[0])
     terminalreporter.section("not run here, and why")
     if not reasons:
         terminalreporter.write_line("nothing: every collected test was run")

@@ -1,20 +1,42 @@
-"""This machine's Docker daemon, ended as an operator ends it."""
+"""This machine's Docker daemon, ended as an operator ends it, while nobody else of these tests needs it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from infra.supply.host import PID_FILE, SYSTEMD, docker_error
 
-may_end = pytest.mark.skipif(
-    not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
-    reason="ends this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
-)
+LOCK = Path(tempfile.gettempdir()) / "praxis-tests-docker.lock"
+_Test = TypeVar("_Test", bound=Callable[..., None])
+
+
+def may_end(test: _Test) -> _Test:
+    """A decorator for tests that end the daemon: only where that is allowed, and alone (fixture ``docker_alone``)."""
+    allowed = pytest.mark.skipif(
+        not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
+        reason="ends this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
+    )
+    marked: _Test = pytest.mark.usefixtures("docker_alone")(allowed(test))
+    return marked
+
+
+@contextmanager
+def held(*, alone: bool) -> Iterator[None]:
+    """The daemon stays, for others who hold it too; or (``alone``) it may be ended, once nobody else holds it."""
+    with LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 may_be_killed = pytest.mark.skipif(
     not os.environ.get("PRAXIS_MAY_KILL_DOCKER"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import daemon
 from tests import provider as tests_provider
 from tests.proof import ANTHROPIC_KEY, NAME, OPENAI_KEY, Proof, declare
 from tests.provider import Provider
@@ -21,6 +22,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir(exist_ok=True)
         return folder
     return tmp_path_factory.mktemp("certificates", numbered=True)
+
+
+@pytest.fixture
+def docker_alone() -> Iterator[None]:
+    """Nobody else of these tests needs the Docker daemon now."""
+    with daemon.held(alone=True):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,16 @@
+"""Tests of the engine with real containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import daemon
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _docker_stays() -> Iterator[None]:
+    """Nobody ends the Docker daemon meanwhile, however long what a module has started stays."""
+    with daemon.held(alone=False):
+        yield
