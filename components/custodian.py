@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.identity import ISSUER_INSIDE, issuer
-from components.realm import AUDIENCE, CUSTODIAN_CLIENT, DEMO_CLIENT
+from components.realm import AUDIENCE, AUDITOR, CUSTODIAN_CLIENT, DEMO_CLIENT
 from components.spec import ServiceSpec, http_probe
 from components.target import Target
 from config.egress import upstreams
@@ -52,6 +52,7 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
             "PRAXIS_ISSUER": issuer(stack),
             "PRAXIS_REALM_URL": ISSUER_INSIDE,
             "PRAXIS_CLIENT": CUSTODIAN_CLIENT,
+            "PRAXIS_AUDITOR_ROLE": AUDITOR,
             "PRAXIS_AUDIENCE": AUDIENCE,
             "PRAXIS_DEMO_CLIENT": DEMO_CLIENT if stack.environment == "demo" else "",
         },

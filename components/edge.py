@@ -31,6 +31,9 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 ROUTES_PATH = "/api/http/routers"
 """Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
 
+CONSOLE_TOKEN = "X-Auth-Request-Access-Token"  # noqa: S105 - a header's name
+"""Where the sign-in puts the access token of whoever has signed in; no console gets it."""
+
 STORES = {"mlflow": 5000, "langfuse": 3000}
 """Trace store -> its port."""
 
@@ -145,7 +148,7 @@ def _public_routers(store: str) -> dict[str, Any]:
             "keycloak",
             priority=300,
         ),
-        "traces": public("Host(`traces.localhost`)", store, "sign-in", priority=200),
+        "traces": public("Host(`traces.localhost`)", store, "sign-in", "auditor", "forget-token", priority=200),
         "traces-sign-in": public("Host(`traces.localhost`) && PathPrefix(`/oauth2/`)", "sso", priority=300),
         # Nothing else on the consoles' host names, so an API path there is not a way around their sign-in.
         "id-refuse": public("Host(`id.localhost`)", "custodian", "refuse", priority=200),
@@ -190,7 +193,15 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         "strip-id": {"stripPrefixRegex": {"regex": [f"^{ENROLMENT_PREFIX}"]}},
         # Where Traefik tells what it has taken off.
         "forget-id": {"headers": {"customRequestHeaders": {"X-Forwarded-Prefix": ""}}},
-        "sign-in": {"forwardAuth": {"address": "http://sso:4180/", "trustForwardHeader": False}},
+        "sign-in": {
+            "forwardAuth": {
+                "address": "http://sso:4180/",
+                "authResponseHeaders": [CONSOLE_TOKEN],
+                "trustForwardHeader": False,
+            }
+        },
+        "auditor": {"forwardAuth": {"address": "http://custodian:8100/consoles/traces", "trustForwardHeader": False}},
+        "forget-token": {"headers": {"customRequestHeaders": {CONSOLE_TOKEN: ""}}},
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},
     }

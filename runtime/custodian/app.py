@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
-from runtime.custodian import chain_api, enrolments, enrolments_api, keys_api, ledger, money_api
+from runtime.custodian import chain_api, consoles_api, enrolments, enrolments_api, keys_api, ledger, money_api
 from runtime.custodian.answers import answer
 from runtime.custodian.database import AWAY, Database
 from runtime.custodian.database import Request as Requested
@@ -118,6 +118,7 @@ class Custodian:
             *chain_api.routes(self._database, self._is_operator),
             *keys_api.routes(self._database, self._is_operator),
             *enrolments_api.routes(self._gate, self._is_operator),
+            *consoles_api.routes(self._gate),
             *money_api.routes(self._database, self._is_operator),
         ]
 
@@ -296,7 +297,12 @@ def build(settings: Settings, egress: Egress) -> Starlette:
     http = httpx.AsyncClient(trust_env=False)
     writer = Writer(settings.chain_key, settings.retired_chain_key)
     database = Database(settings.database, writer, enrolments.SCHEMA)
-    rules = Rules(issuer=settings.issuer, audience=settings.audience, demo_client=settings.demo_client)
+    rules = Rules(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        demo_client=settings.demo_client,
+        auditor_role=settings.auditor_role,
+    )
     keycloak = Keycloak(settings.realm_url, settings.client, settings.client_secret, http)
 
     async def note(sub: str, why_not: str) -> None:

@@ -24,6 +24,7 @@ class Settings:
     """The realm as the custodian reaches it; ``issuer`` is what its tokens name."""
     audience: str
     demo_client: str
+    auditor_role: str
     client: str
     """The custodian's own client in the realm."""
     client_secret: Delivered
@@ -49,6 +50,7 @@ def load() -> Settings:
         realm_url=environment["PRAXIS_REALM_URL"],
         audience=environment["PRAXIS_AUDIENCE"],
         demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
+        auditor_role=environment["PRAXIS_AUDITOR_ROLE"],
         client=environment["PRAXIS_CLIENT"],
         client_secret=Delivered("custodian-client-secret"),
         litellm_url=environment.get("PRAXIS_LITELLM_URL", "http://litellm:4000"),

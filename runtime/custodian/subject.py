@@ -32,5 +32,7 @@ class Subject:
     demo: bool
     email: str | None = None
     """A verified address, where the credential tells one."""
+    auditor: bool = False
+    """May look at other people's traces; an access token says so, a virtual key never."""
     issued: int | None = field(default=None, compare=False)
     """When the sign-in was that the credential comes from (seconds since 1970); None for a virtual key."""

@@ -43,6 +43,8 @@ class Rules:
     issuer: str
     audience: str
     demo_client: str
+    auditor_role: str
+    """The realm role of those who may look at other people's traces."""
 
 
 class Keys:
@@ -182,6 +184,7 @@ class Verifier:
             credential="oidc",
             demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
             email=str(claims["email"]) if claims.get("email") and claims.get("email_verified") is True else None,
+            auditor=self._rules.auditor_role in _texts(claims.get("roles")),
             issued=_seconds(claims.get("iat")),
         )
 

@@ -27,6 +27,7 @@ from runtime.store import Ed25519Key
 from runtime.with_secrets import Delivered
 from tests.unit.runtime.realm import (
     AUDIENCE,
+    AUDITOR,
     CLIENT,
     CLIENT_SECRET,
     DEMO_CLIENT,
@@ -220,6 +221,7 @@ def settings(database: dict[str, str], folder: Path, policies: Policies = POLICI
     return Settings(
         issuer=ISSUER,
         realm_url=REALM_URL,
+        auditor_role=AUDITOR,
         client=CLIENT,
         client_secret=Delivered("custodian-client-secret", folder),
         audience=AUDIENCE,

@@ -20,6 +20,7 @@ TOKEN_URL = f"{REALM_URL}/protocol/openid-connect/token"
 CLIENT, CLIENT_SECRET = "praxis-custodian", "client-canary"
 AUDIENCE = "praxis-gateway"
 DEMO_CLIENT = "praxis-demo-cli"
+AUDITOR = "praxis-auditor"
 
 POLICIES = Policies.model_validate(
     {

@@ -7,6 +7,7 @@ import base64
 import hmac
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ from runtime.contract import Kind
 from runtime.custodian import tokens
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import LEEWAY_S, MAX_TOKEN_BYTES, Keys, Rules, Verifier
-from tests.unit.runtime.realm import AUDIENCE, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, agent, claims
+from tests.unit.runtime.realm import AUDIENCE, AUDITOR, DEMO_CLIENT, ISSUER, JWKS_URL, POLICIES, Realm, agent, claims
 
-RULES = Rules(issuer=ISSUER, audience=AUDIENCE, demo_client=DEMO_CLIENT)
+RULES = Rules(issuer=ISSUER, audience=AUDIENCE, demo_client=DEMO_CLIENT, auditor_role=AUDITOR)
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,7 @@ class TestGood:
     async def test_the_demonstration_is_marked(self, realm: Realm) -> None:
         token = realm.sign(claims(azp=DEMO_CLIENT))
         assert (await verifier(realm).subject(token)).demo
-        elsewhere = Verifier(
-            Rules(issuer=ISSUER, audience=AUDIENCE, demo_client=""), Keys(JWKS_URL, realm.http()), POLICIES
-        )
+        elsewhere = Verifier(replace(RULES, demo_client=""), Keys(JWKS_URL, realm.http()), POLICIES)
         assert not (await elsewhere.subject(token)).demo
 
     async def test_the_first_declared_role_wins_whatever_the_order_in_the_token(self, realm: Realm) -> None:
