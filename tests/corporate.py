@@ -6,11 +6,10 @@ import re
 import secrets
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import httpx
 from docker.models.containers import Container
 
 from infra.supply.built import built_images
+from tests.browser import Loopback, Page
 from tests.provider import AUTHORITY, CERTIFICATE, CORPORATE
 
 PORT = 8443
@@ -31,29 +31,15 @@ START_S = 400
 MOST_PAGES = 20
 
 
-class _ByName(httpx.HTTPTransport):
-    """Finds the tests' hosts: ``*.localhost`` as a browser does, and the directory at the port that is published."""
+class _ByName(Loopback):
+    """Finds the directory too, at the port that is published."""
 
     def __init__(self, port: int, authority: Path) -> None:
         super().__init__(verify=ssl.create_default_context(cafile=str(authority)))
         self._port = port
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        port = self._port if url.host == CORPORATE else url.port
-        found = httpx.Request(
-            request.method,
-            url.copy_with(host="127.0.0.1", port=port),
-            headers=request.headers,
-            stream=request.stream,
-            extensions={**request.extensions, "sni_hostname": url.host},
-        )
-        answer = super().handle_request(found)
-        if url.host.endswith(".localhost"):
-            # To a browser this is as good as https (Secure Contexts, 3.1); to Python's cookies it is not.
-            told = [(name, value.replace(";Secure", "")) for name, value in answer.headers.multi_items()]
-            answer.headers = httpx.Headers(told)
-        return answer
+    def port_of(self, url: httpx.URL) -> int | None:
+        return self._port if url.host == CORPORATE else super().port_of(url)
 
 
 @dataclass(frozen=True)
@@ -267,25 +253,6 @@ class SignInRefusedError(Exception):
     """The directory does not let this person in; the message is what its page says."""
 
 
-@dataclass
-class _Page(HTMLParser):
-    """Forms (action, fields) and links (id -> address) of a page."""
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self.forms: list[tuple[str, dict[str, str]]] = []
-        self.links: dict[str, str] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given: Mapping[str, str] = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.forms.append((given.get("action", ""), {}))
-        elif tag == "a" and "id" in given:
-            self.links[given["id"]] = given.get("href", "")
-        elif tag in ("input", "button") and self.forms and given.get("name"):
-            self.forms[-1][1].setdefault(given["name"], given.get("value", ""))
-
-
 def sign_in(corporate: Corporate, start: str, *, by: str, name: str) -> httpx.Response:
     """Go to ``start`` with a browser that knows nothing yet, and follow what the pages ask for; returns the last one.
 
@@ -295,8 +262,7 @@ def sign_in(corporate: Corporate, start: str, *, by: str, name: str) -> httpx.Re
     with corporate.http() as http:
         answer, tried = http.get(start), False
         for _ in range(MOST_PAGES):
-            page = _Page()
-            page.feed(answer.text)
+            page = Page(answer.text)
             link = page.links.get(f"social-{by}")
             form = next((form for form in page.forms if form[1]), None)
             if answer.url.host != CORPORATE and link:

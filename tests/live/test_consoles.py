@@ -1,0 +1,70 @@
+"""The consoles, as a browser meets them: sign in with Keycloak, and only whoever may look does."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+from components.realm import REALM
+from infra.cli.keycloak import signed_in
+from tests.browser import Page, browser
+from tests.proof import NAME, PORTS, Proof
+
+TRACES = f"http://traces.localhost:{PORTS['http_port']}"
+
+
+def sign_in(http: httpx.Client, proof: Proof, name: str) -> httpx.Response:
+    """Open the traces, and give Keycloak the name and the password that it asks for."""
+    page = http.get(TRACES)
+    assert page.url.host == "id.localhost", page.text
+    action, fields = next(form for form in Page(page.text).forms if "password" in form[1])
+    password = proof.store.get(f"person-{name}-password")
+    return http.post(page.url.join(action), data={**fields, "username": name, "password": password})
+
+
+def test_an_auditor_sees_the_traces(proof: Proof) -> None:
+    with browser() as http:
+        answer = sign_in(http, proof, "alice")
+        assert (answer.status_code, answer.url.host) == (200, "traces.localhost")
+        assert "MLflow" in answer.text
+        assert http.get(f"{TRACES}/health").status_code == 200
+
+
+def test_others_are_told_that_they_do_not(proof: Proof) -> None:
+    with browser() as http:
+        answer = sign_in(http, proof, "bob")
+        assert answer.status_code == 403
+        assert "bob is no auditor" in answer.text
+        assert "MLflow" not in http.get(f"{TRACES}/health").text
+
+
+def test_a_token_of_ones_own_making_is_worth_nothing(proof: Proof) -> None:
+    headers = {"X-Auth-Request-Access-Token": proof.token("alice")}
+    with browser() as http:
+        answer = http.get(f"{TRACES}/health", headers=headers, follow_redirects=False)
+        assert answer.status_code == 302
+        assert answer.headers["location"].startswith(f"http://id.localhost:{PORTS['http_port']}/realms/{REALM}/")
+        sign_in(http, proof, "bob")
+        assert http.get(f"{TRACES}/health", headers=headers).status_code == 403
+
+
+def test_an_auditor_who_is_disabled_looks_no_more(proof: Proof) -> None:
+    with browser() as http, signed_in(proof.stack, proof.store) as keycloak:
+        assert sign_in(http, proof, "alice").status_code == 200
+        user = f"/admin/realms/{REALM}/users/{keycloak.subject_id('alice', agent=False)}"
+        before = keycloak.http.get(user).raise_for_status().json()
+        keycloak.http.put(user, json={**before, "enabled": False}).raise_for_status()
+        try:
+            since = time.monotonic()
+            while http.get(f"{TRACES}/health").status_code == 200:
+                assert time.monotonic() - since < 5, "out within five seconds"
+                time.sleep(0.1)
+            assert "the account is disabled" in http.get(f"{TRACES}/health").text
+        finally:
+            keycloak.http.put(user, json=before).raise_for_status()
+    until = time.monotonic() + 10
+    while proof.models(proof.token("alice")).status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert proof.praxis("drift", NAME).returncode == 0
