@@ -53,6 +53,7 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
             "PRAXIS_REALM_URL": ISSUER_INSIDE,
             "PRAXIS_CLIENT": CUSTODIAN_CLIENT,
             "PRAXIS_AUDITOR_ROLE": AUDITOR,
+            "PRAXIS_PUBLIC_URL": f"http://localhost:{stack.edge.http_port}",
             "PRAXIS_AUDIENCE": AUDIENCE,
             "PRAXIS_DEMO_CLIENT": DEMO_CLIENT if stack.environment == "demo" else "",
         },

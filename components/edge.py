@@ -34,6 +34,9 @@ ROUTES_PATH = "/api/http/routers"
 CONSOLE_TOKEN = "X-Auth-Request-Access-Token"  # noqa: S105 - a header's name
 """Where the sign-in puts the access token of whoever has signed in; no console gets it."""
 
+CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
+"""What the page ``/me`` can do for whoever has signed in."""
+
 STORES = {"mlflow": 5000, "langfuse": 3000}
 """Trace store -> its port."""
 
@@ -150,9 +153,20 @@ def _public_routers(store: str) -> dict[str, Any]:
         ),
         "traces": public("Host(`traces.localhost`)", store, "sign-in", "auditor", "forget-token", priority=200),
         "traces-sign-in": public("Host(`traces.localhost`) && PathPrefix(`/oauth2/`)", "sso", priority=300),
+        "console": public(_console(), "custodian", "sign-in", "console", priority=300),
+        "console-home": public("Host(`console.localhost`) && Path(`/`)", "custodian", "home", priority=300),
+        "console-sign-in": public("Host(`console.localhost`) && PathPrefix(`/oauth2/`)", "sso", priority=300),
         # Nothing else on the consoles' host names, so an API path there is not a way around their sign-in.
         "id-refuse": public("Host(`id.localhost`)", "custodian", "refuse", priority=200),
+        "console-refuse": public("Host(`console.localhost`)", "custodian", "refuse", priority=200),
     }
+
+
+def _console() -> str:
+    """The rule of the pages behind the sign-in."""
+    pages = [("GET", "/me"), *(("POST", f"/me/{name}") for name in CONSOLE_FORMS)]
+    allowed = " || ".join(f"(Method(`{method}`) && Path(`{path}`))" for method, path in pages)
+    return f"Host(`console.localhost`) && ({allowed})"
 
 
 def _admin_routers() -> dict[str, Any]:
@@ -201,6 +215,8 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
             }
         },
         "auditor": {"forwardAuth": {"address": "http://custodian:8100/consoles/traces", "trustForwardHeader": False}},
+        "console": {"addPrefix": {"prefix": "/console"}},
+        "home": {"redirectRegex": {"regex": "^(https?://[^/]+)/$", "replacement": "${1}/me"}},
         "forget-token": {"headers": {"customRequestHeaders": {CONSOLE_TOKEN: ""}}},
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},

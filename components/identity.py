@@ -101,7 +101,7 @@ class Identity(pulumi.ComponentResource):
             RealmArgs(
                 stack=args.stack,
                 secret=args.secret,
-                consoles=(public_url(args.stack, "traces"),),
+                consoles=tuple(public_url(args.stack, host) for host in ("traces", "console")),
                 provider=provider,
             ),
             pulumi.ResourceOptions(parent=self),

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
-from runtime.custodian import chain_api, consoles_api, enrolments, enrolments_api, keys_api, ledger, money_api
+from runtime.custodian import chain_api, consoles_api, enrolments, enrolments_api, keys_api, ledger, me_api, money_api
 from runtime.custodian.answers import answer
 from runtime.custodian.database import AWAY, Database
 from runtime.custodian.database import Request as Requested
@@ -119,6 +119,7 @@ class Custodian:
             *keys_api.routes(self._database, self._is_operator),
             *enrolments_api.routes(self._gate, self._is_operator),
             *consoles_api.routes(self._gate),
+            *me_api.routes(self._gate, self._settings.public_url),
             *money_api.routes(self._database, self._is_operator),
         ]
 

@@ -1,64 +1,82 @@
-"""Consoles: who has signed in with a browser, and may look. The sign-in hands its access token on; what it says, and
-whether it still holds, is decided here, as for every other caller.
+"""Consoles: who has signed in with a browser, and what that person may look at.
+
+The sign-in hands its access token on. What it says, and whether it still holds, is decided here, as for every caller.
 """
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Awaitable, Callable
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any
 
+import asyncpg
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from runtime.contract import PolicyError
 from runtime.custodian.gate import Gate
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 
 TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
 """As oauth2-proxy calls it."""
-SIGN_OUT = "/oauth2/sign_out?rd=%2F"
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 34rem; padding: 0 1rem;
-  color: #1c2430; background: #fff }}
-@media (prefers-color-scheme: dark) {{ body {{ color: #e6e9ee; background: #14181f }} a {{ color: #8ab4ff }} }}
-</style>
-<h1>{title}</h1>
-<p>{text}</p>
-<p><a href="{link}">Sign in as somebody else</a></p>
-</html>
-"""
+SECURITY = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+Look = Callable[[Request, Subject], Awaitable[Response]]
 
 
 def routes(gate: Gate) -> list[Route]:
     """``/consoles/traces``: what the edge asks before it lets somebody to the trace store."""
 
-    async def traces(request: Request) -> Response:
-        subject = await _signed_in(gate, request)
-        if isinstance(subject, Response):
-            return subject
+    @of_person(gate)
+    async def traces(_: Request, subject: Subject) -> Response:
         if not subject.auditor:
-            return page(403, "Not for you", f"{subject.name} is no auditor: traces hold what other people have asked.")
+            text = f"{subject.name} is no auditor: traces hold what other people have asked."
+            return refused(403, "Not for you", text)
         return Response(status_code=200)
 
     return [Route("/consoles/traces", traces)]
 
 
-async def _signed_in(gate: Gate, request: Request) -> Subject | Response:
-    try:
-        return await gate.signed_in(request.headers.get(TOKEN_HEADER, ""))
-    except UnauthenticatedError as error:
-        return page(401, "Sign in again", f"This sign-in is not good any more: {error}.")
-    except ForbiddenError as error:
-        return page(403, "Not for you", f"{error}.")
-    except UnavailableError:
-        return page(503, "In a moment", "The gateway cannot say now who you are. Try again.")
+def of_person(gate: Gate) -> Callable[[Look], Callable[[Request], Awaitable[Response]]]:
+    """A decorator: the endpoint is handed whoever has signed in; everybody else gets a page that says why not."""
+
+    def decorated(look: Look) -> Callable[[Request], Awaitable[Response]]:
+        @wraps(look)
+        async def endpoint(request: Request) -> Response:
+            try:
+                subject = await gate.signed_in(request.headers.get(TOKEN_HEADER, ""))
+                return await look(request, subject)
+            except UnauthenticatedError as error:
+                return refused(401, "Sign in again", f"This sign-in is not good any more: {error}.")
+            except (ForbiddenError, PolicyError) as error:
+                return refused(403, "Not for you", f"{error}.")
+            except (UnavailableError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                return refused(503, "In a moment", "The gateway cannot say that now. Try again.")
+
+        return endpoint
+
+    return decorated
 
 
-def page(status: int, title: str, text: str) -> HTMLResponse:
+def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """One of the pages beside this file."""
+    return HTMLResponse(_pages().get_template(name).render(values), status, SECURITY)
+
+
+def refused(status: int, title: str, text: str) -> HTMLResponse:
     """A page that says no, in words."""
-    content = _PAGE.format(title=escape(title), text=escape(text), link=SIGN_OUT)
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
-    return HTMLResponse(content, status, {"content-security-policy": policy, "cache-control": "no-store"})
+    return page("refused.html", status, title=title, text=text)
+
+
+@cache
+def _pages() -> Environment:
+    folder = Path(__file__).parent / "pages"
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True)

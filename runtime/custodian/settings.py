@@ -25,6 +25,8 @@ class Settings:
     audience: str
     demo_client: str
     auditor_role: str
+    public_url: str
+    """Where callers find the gateway's API."""
     client: str
     """The custodian's own client in the realm."""
     client_secret: Delivered
@@ -50,6 +52,7 @@ def load() -> Settings:
         realm_url=environment["PRAXIS_REALM_URL"],
         audience=environment["PRAXIS_AUDIENCE"],
         demo_client=environment.get("PRAXIS_DEMO_CLIENT", ""),
+        public_url=environment["PRAXIS_PUBLIC_URL"],
         auditor_role=environment["PRAXIS_AUDITOR_ROLE"],
         client=environment["PRAXIS_CLIENT"],
         client_secret=Delivered("custodian-client-secret"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import httpx
@@ -11,12 +12,12 @@ from infra.cli.keycloak import signed_in
 from tests.browser import Page, browser
 from tests.proof import NAME, PORTS, Proof
 
-TRACES = f"http://traces.localhost:{PORTS['http_port']}"
+TRACES, CONSOLE = (f"http://{name}.localhost:{PORTS['http_port']}" for name in ("traces", "console"))
 
 
-def sign_in(http: httpx.Client, proof: Proof, name: str) -> httpx.Response:
-    """Open the traces, and give Keycloak the name and the password that it asks for."""
-    page = http.get(TRACES)
+def sign_in(http: httpx.Client, proof: Proof, name: str, at: str = TRACES) -> httpx.Response:
+    """Open a console, and give Keycloak the name and the password that it asks for."""
+    page = http.get(at)
     assert page.url.host == "id.localhost", page.text
     action, fields = next(form for form in Page(page.text).forms if "password" in form[1])
     password = proof.store.get(f"person-{name}-password")
@@ -47,6 +48,27 @@ def test_a_token_of_ones_own_making_is_worth_nothing(proof: Proof) -> None:
         assert answer.headers["location"].startswith(f"http://id.localhost:{PORTS['http_port']}/realms/{REALM}/")
         sign_in(http, proof, "bob")
         assert http.get(f"{TRACES}/health", headers=headers).status_code == 403
+
+
+def test_everybody_has_a_page_of_ones_own(proof: Proof) -> None:
+    here = {"Sec-Fetch-Site": "same-origin"}
+    with browser() as http:
+        page = sign_in(http, proof, "bob", CONSOLE)
+        assert (page.status_code, page.url.path) == (200, "/me")
+        assert "bob" in page.text
+        assert "20 USD per month" in page.text
+        made = http.post(f"{CONSOLE}/me/make-key", headers=here)
+        key = re.findall(r"sk-praxis-[\w-]{43}", made.text)[0]
+        assert proof.ask(key, "Say hello.", max_tokens=1).status_code == 200
+        called = re.findall(r'name="key" value="([0-9a-f]{12})"', http.get(f"{CONSOLE}/me").text)
+        for one in called:
+            http.post(f"{CONSOLE}/me/revoke-key", data={"key": one}, headers=here)
+        assert proof.models(key).status_code == 401
+        assert http.post(f"{CONSOLE}/me/make-key", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        for path in ("/v1/models", "/records", "/console/me", "/me/keys", "/custodian/me"):
+            assert http.get(f"{CONSOLE}{path}").status_code == 404, path
+    with browser() as http:
+        assert http.post(f"{CONSOLE}/me/make-key", headers=here, follow_redirects=False).status_code == 302
 
 
 def test_an_auditor_who_is_disabled_looks_no_more(proof: Proof) -> None:

@@ -222,6 +222,7 @@ def settings(database: dict[str, str], folder: Path, policies: Policies = POLICI
         issuer=ISSUER,
         realm_url=REALM_URL,
         auditor_role=AUDITOR,
+        public_url="http://localhost:8080",
         client=CLIENT,
         client_secret=Delivered("custodian-client-secret", folder),
         audience=AUDIENCE,

@@ -1,0 +1,114 @@
+"""``/me``: what somebody may do, has spent and holds, for that person alone; and the keys and settings to work with."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from runtime.clients import Client, settings
+from runtime.contract import CATEGORIES, EffectivePolicy, plain
+from runtime.custodian.consoles_api import Look, of_person, page, refused
+from runtime.custodian.gate import KEY_LIFETIME_S, Gate
+from runtime.custodian.ledger import Standing
+from runtime.custodian.subject import Subject
+
+MAX_FORM_BYTES = 4096
+DAYS = 30
+_LIMITS = {
+    "requests_per_minute": "Requests a minute",
+    "tokens_per_minute": "Tokens a minute",
+    "concurrent_requests": "Requests at once",
+}
+
+
+def routes(gate: Gate, base: str) -> list[Route]:
+    """``/console/me`` and what its buttons do. ``base``: the address of the gateway's API."""
+    person = of_person(gate)
+
+    @person
+    async def me(_: Request, subject: Subject) -> Response:
+        policy = gate.policy(subject)
+        standing = await gate.database.standing(subject.sub, policy.budget)
+        keys = [key for key in await gate.database.keys() if key["name"] == subject.name]
+        enrolments = [one for one in await gate.enrolments.good() if one["name"] == subject.name]
+        return page(
+            "me.html", subject=subject, keys=keys, enrolments=enrolments, base=base, **told(gate, policy, standing)
+        )
+
+    async def make_key(_: Request, subject: Subject) -> Response:
+        return page("made.html", title="A key", text="Give it to one tool.", value=await gate.new_key(subject))
+
+    async def revoke_key(request: Request, subject: Subject) -> Response:
+        await gate.database.revoke_keys(subject.name, await _field(request, "key"))
+        return RedirectResponse("/me", 303)
+
+    async def enroll(request: Request, subject: Subject) -> Response:
+        client = Client(await _field(request, "client"))
+        made = await gate.enrolments.make(subject, client, "", DAYS)
+        value = json.dumps(settings(client, f"{base}/e/{made}"), indent=2)
+        text = "Put it into the client's settings. The address says who asks, so it is yours alone."
+        return page("made.html", title=f"Settings for {client}", text=text, value=value)
+
+    async def revoke_enrolment(request: Request, subject: Subject) -> Response:
+        await gate.enrolments.revoke(subject.name, await _field(request, "enrolment"))
+        return RedirectResponse("/me", 303)
+
+    doing: dict[str, Look] = {
+        "make-key": make_key,
+        "revoke-key": revoke_key,
+        "enroll": enroll,
+        "revoke-enrolment": revoke_enrolment,
+    }
+    done = [Route(f"/console/me/{name}", person(_from_here(do)), methods=["POST"]) for name, do in doing.items()]
+    return [Route("/console/me", me), *done]
+
+
+def told(gate: Gate, policy: EffectivePolicy, standing: Standing) -> dict[str, Any]:
+    """What the page says of a policy and of how its subject stands."""
+    prices = gate.policies.models
+    return {
+        "policy": policy,
+        "standing": standing,
+        "left": max(standing.limit - standing.spent - standing.reserved, Decimal(0)),
+        "used": float(min(standing.spent / standing.limit, Decimal(1))) if standing.limit else 1.0,
+        "limits": [(title, getattr(policy.limits, name) or "no limit") for name, title in _LIMITS.items()],
+        "models": [(name, prices[name]) for name in policy.models],
+        "tools": "any" if policy.tools is None else ", ".join(policy.tools) or "none",
+        "guards": [(category, policy.guards.action(category).value) for category in CATEGORIES],
+        "clients": [client.value for client in Client],
+        "key_days": KEY_LIFETIME_S // (24 * 3600),
+        "usd": plain,
+    }
+
+
+def _from_here(look: Look) -> Look:
+    """Only for forms of this page: a browser says where a request comes from (Fetch Metadata, 2.3)."""
+
+    async def guarded(request: Request, subject: Subject) -> Response:
+        if request.headers.get("sec-fetch-site") != "same-origin":
+            return refused(403, "Not from here", "This can only be done on the page itself.")
+        try:
+            return await look(request, subject)
+        except ValueError:
+            return refused(400, "What?", "The form was not filled in as this page does it.")
+
+    return guarded
+
+
+async def _field(request: Request, name: str) -> str:
+    """One field of a form.
+
+    Raises:
+        ValueError: it is not there, or the form is none.
+    """
+    body = await request.body()
+    values = parse_qs(body[:MAX_FORM_BYTES].decode(), strict_parsing=True).get(name, [])
+    if len(values) != 1:
+        raise ValueError(name)
+    return values[0]
