@@ -216,7 +216,7 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         },
         "auditor": {"forwardAuth": {"address": "http://custodian:8100/consoles/traces", "trustForwardHeader": False}},
         "console": {"addPrefix": {"prefix": "/console"}},
-        "home": {"redirectRegex": {"regex": "^(https?://[^/]+)/$", "replacement": "${1}/me"}},
+        "home": {"redirectRegex": {"regex": "^(https?://[^/]+)/$", "replacement": "$1/me"}},
         "forget-token": {"headers": {"customRequestHeaders": {CONSOLE_TOKEN: ""}}},
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},

@@ -102,6 +102,7 @@ class Identity(pulumi.ComponentResource):
                 stack=args.stack,
                 secret=args.secret,
                 consoles=tuple(public_url(args.stack, host) for host in ("traces", "console")),
+                traces=public_url(args.stack, "traces"),
                 provider=provider,
             ),
             pulumi.ResourceOptions(parent=self),

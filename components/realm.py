@@ -43,11 +43,12 @@ def agent_client(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RealmArgs:
-    """``hosts``: base URLs of the consoles, for redirects after sign-in."""
+    """``consoles``: base URLs of those behind the sign-in, for redirects after it; ``traces``: the trace store's."""
 
     stack: Stack
     secret: Secret
     consoles: tuple[str, ...]
+    traces: str
     provider: keycloak.Provider
 
 
@@ -159,7 +160,7 @@ class Realm(pulumi.ComponentResource):
                 "Praxis traces",
                 **browser,
                 client_secret=secret("langfuse-client-secret"),
-                valid_redirect_uris=[f"{console}/api/auth/callback/keycloak" for console in self._args.consoles],
+                valid_redirect_uris=[f"{self._args.traces}/api/auth/callback/keycloak"],
             )
         self._own_client(
             CLI_CLIENT, "Praxis command line", access_type="PUBLIC", oauth2_device_authorization_grant_enabled=True
