@@ -21,6 +21,7 @@ def endpoints(loaded: Loaded) -> dict[str, str]:
     return {
         "api": f"http://localhost:{settings.http_port}",
         "api (TLS)": f"https://localhost:{settings.https_port}",
+        "my page": public_url(loaded.stack, "console") + "/me",
         "traces": public_url(loaded.stack, "traces"),
         "sign-in": public_url(loaded.stack, "id"),
         "CA certificate": str(loaded.folder.authority),
