@@ -38,6 +38,7 @@ def held(*, alone: bool) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
+
 may_be_killed = pytest.mark.skipif(
     not os.environ.get("PRAXIS_MAY_KILL_DOCKER"),
     reason="kills this machine's Docker daemon in the middle of up: PRAXIS_MAY_KILL_DOCKER=1 allows it",

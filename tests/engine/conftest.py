@@ -9,8 +9,8 @@ import pytest
 from tests import daemon
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True, scope="package")
 def _docker_stays() -> Iterator[None]:
-    """Nobody ends the Docker daemon meanwhile, however long what a module has started stays."""
+    """Nobody ends the Docker daemon meanwhile, however long what a test has started stays."""
     with daemon.held(alone=False):
         yield

@@ -50,12 +50,16 @@ class Deployment:
     @property
     def stack(self) -> automation.Stack:
         """The stack of the program as it is now."""
+        work = self.folder / "work"  # the engine would make one in the system's own for every call, and leave it
+        work.mkdir(exist_ok=True)
         return automation.create_or_select_stack(
             self.name,
             project_name=PROJECT,
             program=self.program,  # type: ignore[arg-type]  # what it returns is not looked at
             opts=automation.LocalWorkspaceOptions(
-                pulumi_home=environment(self.folder)["PULUMI_HOME"], env_vars=environment(self.folder)
+                work_dir=str(work),
+                pulumi_home=environment(self.folder)["PULUMI_HOME"],
+                env_vars=environment(self.folder),
             ),
         )
 

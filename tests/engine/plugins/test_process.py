@@ -75,7 +75,12 @@ class Run:
     def __init__(self, engine: Engine, name: str, image: str, check: str = "false") -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", WAITING % PROJECT, name, image, check],
-            env={**os.environ, **environment(engine.folder), "PYTHONPATH": str(REPOSITORY)},
+            env={
+                **os.environ,
+                **environment(engine.folder),
+                "PYTHONPATH": str(REPOSITORY),
+                "TMPDIR": str(engine.folder),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -80,7 +80,7 @@ class TestTampering:
             ("body", "} no json"),
             ("body", "{}\n"),
             ("previous", ""),
-            ("key", FOREIGN.public),
+            pytest.param("key", FOREIGN.public, id="key-foreign"),  # another in every process
             ("hash", "0" * 64),
             ("signature", "g"),
         ],
