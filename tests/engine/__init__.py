@@ -1,0 +1,1 @@
+"""Tests of the engine, its plugins and the images, with real containers."""
