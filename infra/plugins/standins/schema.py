@@ -14,6 +14,8 @@ from infra.plugins.standins.values import is_unknown
 
 FOLDER = Path(__file__).resolve().parents[1] / "schemas"
 DESCRIBED = (
+    "keycloak:authentication/flow:Flow",
+    "keycloak:authentication/subflow:Subflow",
     "keycloak:index/role:Role",
     "keycloak:index/group:Group",
     "keycloak:openid/client:Client",

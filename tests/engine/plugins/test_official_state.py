@@ -188,6 +188,37 @@ class Program:
         )
 
         self._directories(realm, opts)
+        self._flows(realm, opts)
+
+    @staticmethod
+    def _flows(realm: keycloak.Realm, opts: pulumi.ResourceOptions) -> None:
+        flow = keycloak.authentication.Flow("flow", realm_id=realm.id, alias="praxis-browser", opts=opts)
+        subflow = keycloak.authentication.Subflow(
+            "subflow",
+            realm_id=realm.id,
+            parent_flow_alias=flow.alias,
+            alias="praxis-browser-second",
+            requirement="CONDITIONAL",
+            priority=20,
+            opts=opts,
+        )
+        execution = keycloak.authentication.Execution(
+            "execution",
+            realm_id=realm.id,
+            parent_flow_alias=subflow.alias,
+            authenticator="conditional-user-role",
+            requirement="REQUIRED",
+            opts=opts,
+        )
+        keycloak.authentication.ExecutionConfig(
+            "execution-config",
+            realm_id=realm.id,
+            execution_id=execution.id,
+            alias="praxis-browser-role",
+            config={"condUserRole": "praxis-mfa", "negate": "false"},
+            opts=opts,
+        )
+        keycloak.authentication.Bindings("bindings", realm_id=realm.id, browser_flow=flow.alias, opts=opts)
 
     @staticmethod
     def _directories(realm: keycloak.Realm, opts: pulumi.ResourceOptions) -> None:

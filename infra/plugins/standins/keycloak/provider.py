@@ -66,7 +66,7 @@ class KeycloakStandIn(StandIn):
             self._sign_in()
 
     def make_types(self) -> Iterable[ResourceType]:
-        from infra.plugins.standins.keycloak import brokering, clients, mappers, people
+        from infra.plugins.standins.keycloak import brokering, clients, flows, mappers, people
         from infra.plugins.standins.keycloak.realm import RealmEventsType, RealmType
 
         admin = self._admin
@@ -90,6 +90,11 @@ class KeycloakStandIn(StandIn):
             brokering.OidcProviderType(admin),
             brokering.SamlProviderType(admin),
             brokering.ProviderMapperType(admin),
+            flows.FlowType(admin),
+            flows.SubflowType(admin),
+            flows.ExecutionType(admin),
+            flows.ExecutionConfigType(admin),
+            flows.BindingsType(admin),
         ]
 
     def make_functions(self) -> Mapping[str, Function]:

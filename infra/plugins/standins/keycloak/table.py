@@ -163,7 +163,7 @@ class TableType(ResourceType):
         except BaseException:
             # What is half made is in no state: none is left behind, so that the next run can make it whole.
             with suppress(PluginError, GoneError):
-                self.admin.delete(self.item(resource_id, inputs), call)
+                self.delete(resource_id, inputs, call)
             raise
 
     def identify(self, answer: str, inputs: Plain, call: Call) -> str:
