@@ -87,7 +87,7 @@ def any_of(values: Sequence[str]) -> str:
 @dataclass(frozen=True, kw_only=True)
 class FederationArgs:
     """``realm``: its name; ``issuer``: the realm's address, its name as a SAML client; ``secret`` gives client secrets;
-    ``ready``: what must be there before a directory is declared."""
+    ``ready``: what must be there before a directory is declared; ``after_sign_in``: the flow that follows on it."""
 
     stack: Stack
     realm: pulumi.Output[str]
@@ -95,6 +95,7 @@ class FederationArgs:
     secret: Secret
     provider: keycloak.Provider
     ready: Sequence[pulumi.Resource]
+    after_sign_in: str | None = None
 
 
 class Federation(pulumi.ComponentResource):
@@ -129,6 +130,7 @@ class Federation(pulumi.ComponentResource):
             # A mail address that is taken already is not believed: its owner signs in once to link the two.
             "trust_email": False,
             "validate_signature": True,
+            "post_broker_login_flow_alias": self._args.after_sign_in,
             "opts": pulumi.ResourceOptions(
                 parent=self, provider=self._args.provider, depends_on=[*self._args.ready], delete_before_replace=True
             ),

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_keycloak as keycloak
 
 from components.federation import Federation, FederationArgs
-from components.realm import REALM, Realm, RealmArgs, Secret
+from components.flows import BY_DIRECTORY, Flows, FlowsArgs
+from components.realm import MFA_ROLE, REALM, Realm, RealmArgs, Secret
 from components.spec import SECRETS_FOLDER, ServiceSpec, http_probe
 from components.target import Target
 from config.stack import Stack
@@ -77,8 +78,9 @@ class IdentityArgs:
 
 
 class Identity(pulumi.ComponentResource):
-    """Layer 2. Makes Keycloak's service, a ``keycloak.Provider`` for its admin API, a :class:`Realm` and, where
-    directories are declared, a :class:`Federation` and the service by which Keycloak reaches them."""
+    """Layer 2. Makes Keycloak's service, a ``keycloak.Provider`` for its admin API and a :class:`Realm`; where a role
+    asks for a second factor, :class:`Flows`; where directories are declared, a :class:`Federation` and the service by
+    which Keycloak reaches them."""
 
     realm: Realm
 
@@ -107,6 +109,7 @@ class Identity(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        flows = self._flows(f"{name}-flows", args.stack, provider)
         if args.stack.identity.directories:
             Federation(
                 f"{name}-federation",
@@ -117,8 +120,21 @@ class Identity(pulumi.ComponentResource):
                     secret=args.secret,
                     provider=provider,
                     # Keycloak looks an address up before it takes it: the way there comes first.
-                    ready=[self.realm, *reached],
+                    ready=[self.realm, *flows, *reached],
+                    after_sign_in=BY_DIRECTORY if flows else None,
                 ),
                 pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({})
+
+    def _flows(self, name: str, stack: Stack, provider: keycloak.Provider) -> list[pulumi.Resource]:
+        if self.realm.mfa is None:
+            return []
+        args = FlowsArgs(
+            realm=self.realm.id,
+            role=MFA_ROLE,
+            directories=bool(stack.identity.directories),
+            provider=provider,
+            ready=[self.realm.mfa],
+        )
+        return [Flows(name, args, pulumi.ResourceOptions(parent=self))]

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_keycloak as keycloak
 
-from config.stack import Agent, Person, Stack, Subject
+from config.stack import Agent, Person, Role, Stack, Subject
 
 REALM = "praxis"
 AUDIENCE = "praxis-gateway"
@@ -28,6 +28,8 @@ TRACES_CLIENT = "praxis-traces"
 """Langfuse's own, where it is the trace store."""
 AUDITOR = "praxis-auditor"
 """The realm role that may look at other people's traces."""
+MFA_ROLE = "praxis-mfa"
+"""The realm role that whoever has a role with ``mfa: true`` has by it: the sign-in asks for a second factor."""
 
 # What Keycloak gives a client by default, and ours; the list is written out because it is set as a whole.
 SCOPES = ("acr", "basic", "email", "profile", "roles", "web-origins", "praxis")
@@ -55,7 +57,8 @@ class RealmArgs:
 class Realm(pulumi.ComponentResource):
     """Everything inside the realm.
 
-    Makes: a ``Realm`` and its ``RealmEvents``; a ``Role`` per role and one for auditors; a ``Group`` per department; a
+    Makes: a ``Realm`` and its ``RealmEvents``; a ``Role`` per role, one for auditors and, where a role asks for it, one
+    for those who must give a second factor; a ``Group`` per department; a
     ``ClientScope`` with three mappers (audience, roles, department); clients for the consoles, the command line and the
     custodian, which gets a ``ClientServiceAccountRole`` for each thing that it may look at; per person a ``User``,
     ``UserRoles`` and ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
@@ -64,6 +67,8 @@ class Realm(pulumi.ComponentResource):
 
     id: pulumi.Output[str]
     """The realm's, for what else is made in it."""
+    mfa: keycloak.Role | None
+    """Whoever has this role must give a second factor; None if no role asks for one."""
 
     def __init__(self, name: str, args: RealmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("praxis:identity:Realm", name, None, opts)
@@ -72,7 +77,9 @@ class Realm(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self.id = self._realm().id
         self._scope = self._claims()
-        self._roles = {role: self._role(role) for role in (*args.stack.roles, AUDITOR)}
+        self.mfa = self._role(MFA_ROLE) if args.stack.roles_with_mfa() else None
+        self._roles = {role: self._role(role, declared) for role, declared in args.stack.roles.items()}
+        self._roles[AUDITOR] = self._role(AUDITOR)
         self._groups = {department: self._group(department) for department in args.stack.departments}
         self._own_clients()
         self._custodian()
@@ -134,8 +141,14 @@ class Realm(pulumi.ComponentResource):
         )
         return scope
 
-    def _role(self, role: str) -> keycloak.Role:
-        return keycloak.Role(f"{self._name}-role-{role}", realm_id=self.id, name=role, opts=self._opts)
+    def _role(self, name: str, declared: Role | None = None) -> keycloak.Role:
+        return keycloak.Role(
+            f"{self._name}-role-{name}",
+            realm_id=self.id,
+            name=name,
+            composite_roles=[self.mfa.id] if self.mfa and declared and declared.mfa else None,
+            opts=self._opts,
+        )
 
     def _group(self, department: str) -> keycloak.Group:
         return keycloak.Group(

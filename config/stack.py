@@ -24,9 +24,9 @@ from runtime.contract import (
     Narrowing,
     Policies,
     Price,
-    Role,
     Slug,
 )
+from runtime.contract import Role as Policy
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
@@ -102,6 +102,18 @@ class ServedModel(Model):
         if self.api_base is None and PROVIDERS[self.provider].base is None:
             raise ValueError(f"api_base is missing: provider '{self.provider}' has no common address")
         return self
+
+
+class Role(Policy):
+    """What everybody with this role may do, and what its people must give to come in."""
+
+    mfa: bool = False
+    """Its people give a second factor at every sign-in, a one-time code (TOTP) or a security key (WebAuthn); who has
+    neither sets up a code at the first. Agents have a secret of their own and are not asked."""
+
+    def policy(self) -> Policy:
+        """The part that decides about requests."""
+        return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
 
 
 class Subject(Narrowing):
@@ -202,7 +214,7 @@ class Stack(Model):
             stack=name,
             environment=self.environment,
             models={key: model.price_usd_per_million_tokens for key, model in self.models.items()},
-            roles=self.roles,
+            roles={key: role.policy() for key, role in self.roles.items()},
             departments=self.departments,
             subjects={key: subject.narrowing() for key, subject in self.subjects().items()},
         )
@@ -210,6 +222,10 @@ class Stack(Model):
     def subjects(self) -> dict[str, Person | Agent]:
         """People and agents by name."""
         return {**self.people, **self.agents}
+
+    def roles_with_mfa(self) -> list[str]:
+        """Names of the roles whose people must give a second factor."""
+        return [name for name, role in self.roles.items() if role.mfa]
 
     def secret_names(self) -> list[str]:
         """Names of the secrets that this file refers to and that an operator must set, sorted."""
@@ -270,7 +286,7 @@ class Stack(Model):
             yield from widenings(path, self.roles[subject.role], subject)
 
 
-def widenings(path: KeyPath, role: Role, by: Narrowing) -> Iterator[tuple[KeyPath, str]]:
+def widenings(path: KeyPath, role: Policy, by: Narrowing) -> Iterator[tuple[KeyPath, str]]:
     """Where ``by`` asks for more than ``role`` allows. It would have no effect, so it is refused."""
     for index, model in enumerate(by.models or ()):
         if model not in role.models:

@@ -41,6 +41,10 @@ def obtain(stack: Stack, store: Store, subject: str) -> Credential:
         form = {"grant_type": "client_credentials", "client_id": agent_client(subject), "client_secret": secret}
         return _token(stack, subject, form, demo=False)
     if subject in stack.people and stack.environment == "demo":
+        role = stack.people[subject].role
+        if stack.roles[role].mfa:
+            say(f"role '{role}' asks for a second factor (roles.{role}.mfa), so this takes a browser, not a password")
+            return _device_flow(stack, subject)
         password = store.get(f"person-{subject}-password")
         form = {"grant_type": "password", "client_id": DEMO_CLIENT, "username": subject, "password": password}
         return _token(stack, subject, {**form, "scope": "openid"}, demo=True)

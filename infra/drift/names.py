@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMED_BY: Mapping[str, tuple[str, str]] = {
+    "keycloak:authentication/bindings:Bindings": ("realm", "realmId"),
+    "keycloak:authentication/flow:Flow": ("flow", "alias"),
+    "keycloak:authentication/subflow:Subflow": ("flow", "alias"),
     "keycloak:index/realm:Realm": ("realm", "realm"),
     "keycloak:index/role:Role": ("role", "name"),
     "keycloak:index/group:Group": ("group", "name"),
@@ -31,6 +34,7 @@ NAMED_AFTER: tuple[tuple[str, str, str], ...] = (
     (r"DefaultScopes$", r"-scopes-(?P<name>.+)$", "client/{name}"),
     (r"^keycloak:index/user(Roles|Groups):", r"-person-(?P<name>.+)-(roles|department)$", "user/{name}"),
     (r"^keycloak:index/customId", r"-directory-(?P<name>.+)$", "directory-mapper/{name}"),
+    (r"^keycloak:authentication/execution", r"-flows-(?P<name>.+)$", "flow-step/{name}"),
     (r"^keycloak:", r"-agent-(?P<name>.+)-(role|department)$", "client/agent-{name}"),
 )
 """What is part of something else, or named by its name in the program alone: (type, name in the program, name)."""

@@ -7,7 +7,7 @@ declared object shows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
@@ -15,11 +15,13 @@ from urllib.parse import quote
 import httpx
 
 from components.federation import mappers
+from components.flows import BY_DIRECTORY, flows
 from components.realm import (
     AUDITOR,
     CLI_CLIENT,
     CUSTODIAN_CLIENT,
     DEMO_CLIENT,
+    MFA_ROLE,
     REALM,
     SSO_CLIENT,
     TRACES_CLIENT,
@@ -44,13 +46,14 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
 MOST = 10_000
 """Objects that are asked for at once."""
 
-ObjectKind = Literal["client", "role", "group", "identity-provider", "user"]
+ObjectKind = Literal["client", "role", "group", "identity-provider", "user", "flow"]
 PATHS: Mapping[ObjectKind, tuple[str, str]] = {
     "client": ("clients", "clientId"),
     "role": ("roles", "name"),
     "group": ("groups", "name"),
     "identity-provider": ("identity-provider/instances", "alias"),
     "user": ("users", "username"),
+    "flow": ("authentication/flows", "alias"),
 }
 """Kind -> its path in the admin API, and the property that names one."""
 DELETED_BY: Mapping[ObjectKind, str] = {"role": "name", "identity-provider": "alias"}
@@ -60,19 +63,21 @@ DELETED_BY: Mapping[ObjectKind, str] = {"role": "name", "identity-provider": "al
 @dataclass(frozen=True, kw_only=True)
 class Live:
     """What the realm holds. ``with_role``: role -> users by name, with their ids; ``by_default``: everybody's roles;
-    ``mappers``: directory -> its mappers by name, with their ids; ``came_by``: directory -> users who came by it."""
+    ``mappers``: directory -> its mappers by name, with their ids; ``came_by``: directory -> users who came by it;
+    ``steps``: flow that is not Keycloak's own -> its steps."""
 
     objects: Mapping[ObjectKind, Mapping[str, Mapping[str, Any]]]
     with_role: Mapping[str, Mapping[str, str]]
     by_default: frozenset[str]
     mappers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     came_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    steps: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
     """What the last ``up`` has made. ``objects``: ``kind/name``; ``roles``: Keycloak's id of a user -> names of roles;
-    ``mappers``: (directory, name); ``given``: directory -> roles that it gives.
+    ``mappers``: (directory, name); ``given``: directory -> roles that it gives; ``steps``: ids of flows' steps.
 
     Departments of people and agents are not here: Pulumi sees a member too many.
     """
@@ -81,6 +86,7 @@ class Declared:
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     mappers: frozenset[tuple[str, str]] = frozenset()
     given: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    steps: frozenset[str] = frozenset()
 
 
 def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
@@ -107,6 +113,7 @@ def declared_in(deployment: Mapping[str, Any], stack: Stack) -> Declared:
             alias: frozenset(given.name or AUDITOR for given in each.gives() if given.what != "department")
             for alias, each in directories.items()
         },
+        steps=frozenset(str(one["id"]) for one in found if one["type"].endswith((":Execution", ":Subflow"))),
     )
 
 
@@ -116,9 +123,12 @@ def _in_file(stack: Stack) -> set[str]:
         *([DEMO_CLIENT] if stack.environment == "demo" else []),
         *([TRACES_CLIENT] if stack.observability.backend == "langfuse" else []),
     ]
+    mfa = stack.roles_with_mfa()
+    used = [alias for alias in flows(MFA_ROLE) if alias != BY_DIRECTORY or stack.identity.directories] if mfa else []
     return {
+        *(f"flow/{name}" for name in used),
         *(f"client/{name}" for name in (*clients, *map(agent_client, stack.agents))),
-        *(f"role/{name}" for name in (*stack.roles, AUDITOR)),
+        *(f"role/{name}" for name in (*stack.roles, AUDITOR, *([MFA_ROLE] if mfa else []))),
         *(f"group/{name}" for name in stack.departments),
         *(f"user/{name}" for name in stack.people),
         *(f"identity-provider/{name}" for name in stack.identity.directories),
@@ -140,13 +150,15 @@ class Judge:
             yield self._finding(f"user/{name}", f"roles.{role}", "given by hand")
         for alias, name in self.extra_mappers(live):
             yield self._finding(f"identity-provider/{alias}", f"mappers.{name}", "a mapper that nobody declared")
+        for flow, name, _ in self.extra_steps(live):
+            yield self._finding(f"flow/{flow}", f"steps.{name}", "a step that nobody declared")
         for role in self.extra_defaults(live):
             yield self._finding(f"role/{DEFAULT_ROLE}", f"composites.{role}", "everybody has it")
 
     def foreign(self, live: Live) -> Iterator[tuple[ObjectKind, str]]:
         """(kind, name) of objects that are neither declared nor Keycloak's own, nor users who came by a directory."""
         for kind, found in live.objects.items():
-            own = BUILT_IN.get(kind, frozenset())
+            own = BUILT_IN.get(kind, frozenset()) | {name for name, one in found.items() if one.get("builtIn")}
             if kind == "user":
                 own = own.union(*(live.came_by.get(alias, ()) for alias in self.declared.given))
             for name in sorted(found.keys() - own):
@@ -168,6 +180,14 @@ class Judge:
         for alias, found in sorted(live.mappers.items()):
             if f"identity-provider/{alias}" in self.declared.objects:
                 yield from ((alias, name) for name in sorted(found) if (alias, name) not in self.declared.mappers)
+
+    def extra_steps(self, live: Live) -> Iterator[tuple[str, str, str]]:
+        """(flow, step, its id) of steps that a declared flow should not have."""
+        for flow, steps in sorted(live.steps.items()):
+            if f"flow/{flow}" in self.declared.objects:
+                for step in steps:
+                    if not {step["id"], step.get("flowId")} & self.declared.steps:
+                        yield flow, str(step.get("providerId") or step.get("displayName")), str(step["id"])
 
     def extra_defaults(self, live: Live) -> Iterator[str]:
         """Declared roles that everybody has."""
@@ -191,6 +211,8 @@ def repairs(judge: Judge, live: Live, removable: Collection[str]) -> Iterator[Ca
         yield f"users/{live.with_role[role][name]}/role-mappings/realm", [_brief(live.objects["role"][role])]
     for alias, name in judge.extra_mappers(live):
         yield f"{_at(alias)}/mappers/{live.mappers[alias][name]}", None
+    for _, _, step in judge.extra_steps(live):
+        yield f"authentication/executions/{step}", None
     if composites := [_brief(live.objects["role"][role]) for role in judge.extra_defaults(live)]:
         yield f"roles/{DEFAULT_ROLE}/composites", composites
 
@@ -208,6 +230,7 @@ def read(http: httpx.Client) -> Live:
     objects = {kind: {str(one[by]): one for one in _get(http, path, max=MOST)} for kind, (path, by) in PATHS.items()}
     given = objects["role"].keys() - BUILT_IN["role"]  # everybody has those
     directories = objects["identity-provider"].keys()
+    own_flows = [alias for alias, flow in objects["flow"].items() if not flow.get("builtIn")]
     return Live(
         objects=objects,
         with_role={role: _users(_get(http, f"roles/{role}/users", max=MOST)) for role in given},
@@ -217,6 +240,7 @@ def read(http: httpx.Client) -> Live:
             for alias in directories
         },
         came_by={alias: frozenset(_users(_get(http, "users", idpAlias=alias, max=MOST))) for alias in directories},
+        steps={alias: _get(http, f"{PATHS['flow'][0]}/{quote(alias, safe='')}/executions") for alias in own_flows},
     )
 
 

@@ -15,7 +15,7 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
 from components import blueprint as composition
-from components import custodian, data, edge, federation, gateway, governance, identity, observability, realm
+from components import custodian, data, edge, federation, flows, gateway, governance, identity, observability, realm
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
@@ -33,6 +33,7 @@ TOKENS = {
     data.Data: "praxis:data:Data",
     edge.Edge: "praxis:edge:Edge",
     federation.Federation: "praxis:identity:Federation",
+    flows.Flows: "praxis:identity:Flows",
     gateway.Gateway: "praxis:gateway:Gateway",
     governance.Governance: "praxis:governance:Governance",
     identity.Identity: "praxis:identity:Identity",
@@ -240,7 +241,19 @@ class TestEveryComponent:
 
 
 def test_every_component_is_in_the_list() -> None:
-    modules = (composition, custodian, data, edge, federation, gateway, governance, identity, observability, realm)
+    modules = (
+        composition,
+        custodian,
+        data,
+        edge,
+        federation,
+        flows,
+        gateway,
+        governance,
+        identity,
+        observability,
+        realm,
+    )
     found = {
         value
         for module in modules

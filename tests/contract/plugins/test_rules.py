@@ -18,6 +18,7 @@ from infra.plugins.litellm.provider import LiteLLM
 from infra.plugins.standins.core import StandIn
 from infra.plugins.standins.docker.provider import DockerStandIn
 from infra.plugins.standins.keycloak.brokering import NAME_ID_FORMATS, SYNC_MODES
+from infra.plugins.standins.keycloak.flows import REQUIREMENTS
 from infra.plugins.standins.keycloak.provider import KeycloakStandIn
 from infra.plugins.standins.values import plain, secrets_in, wrapped
 
@@ -40,6 +41,17 @@ FORMS: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
         "networksAdvanced": st.lists(
             st.fixed_dictionaries({"name": st.text(min_size=1)}, optional={"aliases": st.lists(st.text())})
         ),
+    },
+    "keycloak:authentication/execution:Execution": {"requirement": st.sampled_from(REQUIREMENTS)},
+    "keycloak:authentication/executionConfig:ExecutionConfig": {"alias": st.just("one")},
+    "keycloak:authentication/flow:Flow": {
+        "alias": st.just("one"),
+        "providerId": st.sampled_from(["basic-flow", "client-flow"]),
+    },
+    "keycloak:authentication/subflow:Subflow": {
+        "alias": st.just("one"),
+        "providerId": st.sampled_from(["basic-flow", "form-flow", "client-flow"]),
+        "requirement": st.sampled_from(REQUIREMENTS),
     },
     "keycloak:index/realm:Realm": {"realm": st.just("one")},
     "keycloak:index/user:User": {"username": st.just("alice")},
