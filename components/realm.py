@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_keycloak as keycloak
 
-from config.stack import Agent, Person, Role, Stack, Subject
+from config.stack import Agent, Person, Stack, Subject
 
 REALM = "praxis"
 AUDIENCE = "praxis-gateway"
@@ -78,8 +78,11 @@ class Realm(pulumi.ComponentResource):
         self.id = self._realm().id
         self._scope = self._claims()
         self.mfa = self._role(MFA_ROLE) if args.stack.roles_with_mfa() else None
-        self._roles = {role: self._role(role, declared) for role, declared in args.stack.roles.items()}
-        self._roles[AUDITOR] = self._role(AUDITOR)
+        with_mfa = args.stack.roles_with_mfa()
+        self._roles = {
+            role: self._role(role, *([self.mfa] if self.mfa and role in with_mfa else []))
+            for role in (*args.stack.roles, AUDITOR)
+        }
         self._groups = {department: self._group(department) for department in args.stack.departments}
         self._own_clients()
         self._custodian()
@@ -141,12 +144,13 @@ class Realm(pulumi.ComponentResource):
         )
         return scope
 
-    def _role(self, name: str, declared: Role | None = None) -> keycloak.Role:
+    def _role(self, name: str, *given: keycloak.Role) -> keycloak.Role:
+        """``given``: other roles that whoever has this one has by it."""
         return keycloak.Role(
             f"{self._name}-role-{name}",
             realm_id=self.id,
             name=name,
-            composite_roles=[self.mfa.id] if self.mfa and declared and declared.mfa else None,
+            composite_roles=[role.id for role in given] or None,
             opts=self._opts,
         )
 

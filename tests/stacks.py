@@ -15,6 +15,12 @@ def full() -> Stack:
     return laptop.model_copy(update={"supply": "official", "observability": seen})
 
 
+def with_mfa(stack: Stack, *roles: str) -> Stack:
+    """``stack``, in which ``roles`` ask for a second factor."""
+    changed = {role: stack.roles[role].model_copy(update={"mfa": True}) for role in roles}
+    return stack.model_copy(update={"roles": {**stack.roles, **changed}})
+
+
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBAAAA\nBBBB+/==\n-----END CERTIFICATE-----\n"
 """Of nobody; in the form of one."""
 APPLICATION = {"client_id": "praxis"}

@@ -25,7 +25,7 @@ from infra.cli.rotating import LITELLM_PROVIDER
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
-from tests.stacks import federated, full
+from tests.stacks import federated, full, with_mfa
 
 TOKENS = {
     composition.AiGateway: "praxis:index:AiGateway",
@@ -120,12 +120,12 @@ class TestComposition:
         assert client["validRedirectUris"] == ["http://traces.localhost:8080/api/auth/callback/keycloak"]
 
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
-        made = [*build(stack).recorder.resources, *build(federated()).recorder.resources]
+        made = [*build(stack).recorder.resources, *build(with_mfa(federated(), "engineer")).recorder.resources]
         used = {r.typ for r in made if r.typ.startswith("praxis:")}
         assert used == set(TOKENS.values())
 
     def test_every_name_is_unique_within_its_type(self) -> None:
-        keys = [(r.typ, r.name) for r in build(federated()).recorder.resources]
+        keys = [(r.typ, r.name) for r in build(with_mfa(federated(), "engineer")).recorder.resources]
         assert len(set(keys)) == len(keys)
 
     def test_people_and_agents_are_made_with_role_and_department(self, stack: Stack) -> None:
@@ -208,6 +208,46 @@ class TestComposition:
         (events,) = built.inputs("keycloak:index/realmEvents:RealmEvents").values()
         assert events["adminEventsEnabled"]
         assert not events.get("adminEventsDetailsEnabled"), "they would hold what was set"
+
+    def test_no_flow_is_made_that_no_role_asks_for(self, stack: Stack) -> None:
+        used = {r.typ for r in build(stack).recorder.resources if r.typ.startswith("keycloak:authentication/")}
+        assert used == set()
+        assert not any(one.get("compositeRoles") for one in build(stack).inputs("keycloak:index/role:Role").values())
+
+    def test_whoever_has_a_role_with_mfa_has_the_role_that_the_sign_in_looks_for(self, stack: Stack) -> None:
+        built = build(with_mfa(stack, "engineer"))
+        composites = {
+            one["name"]: one.get("compositeRoles") for one in built.inputs("keycloak:index/role:Role").values()
+        }
+        mfa = ["praxis-identity-praxis-role-praxis-mfa-id"]
+        assert composites == {"engineer": mfa, "analyst": None, "praxis-auditor": None, "praxis-mfa": None}
+        configs = built.inputs("keycloak:authentication/executionConfig:ExecutionConfig").values()
+        assert [one["config"] for one in configs] == [{"condUserRole": "praxis-mfa", "negate": "false"}] * 2
+
+    def test_the_realm_uses_the_flows_when_all_of_them_is_there(self, stack: Stack) -> None:
+        built = build(with_mfa(stack, "engineer"))
+        (bindings,) = built.inputs("keycloak:authentication/bindings:Bindings").values()
+        assert bindings == {
+            "realmId": "praxis-identity-praxis-realm-id",
+            "browserFlow": "praxis-browser",
+            "directGrantFlow": "praxis-direct-grant",
+        }
+        order = [r.typ for r in built.recorder.resources if r.typ.startswith("keycloak:authentication/")]
+        assert order[-1] == "keycloak:authentication/bindings:Bindings"
+        assert built.named("keycloak:authentication/flow:Flow") == [
+            "praxis-identity-flows-praxis-browser",
+            "praxis-identity-flows-praxis-direct-grant",
+        ]
+
+    def test_who_comes_by_a_directory_is_asked_after_it(self) -> None:
+        built = build(with_mfa(federated(), "engineer"))
+        directories = {
+            **built.inputs("keycloak:oidc/identityProvider:IdentityProvider"),
+            **built.inputs("keycloak:saml/identityProvider:IdentityProvider"),
+        }
+        assert {one["postBrokerLoginFlowAlias"] for one in directories.values()} == {"praxis-by-directory"}
+        plain = build(federated()).inputs("keycloak:oidc/identityProvider:IdentityProvider")
+        assert not any("postBrokerLoginFlowAlias" in one for one in plain.values())
 
     def test_the_demo_sign_in_exists_in_a_demo_alone(self, stack: Stack) -> None:
         demo = "praxis-identity-praxis-client-praxis-demo-cli"

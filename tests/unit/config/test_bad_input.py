@@ -38,6 +38,8 @@ def line_of(text: str) -> int:
         ("department: finance, email", "department: legal, email", "department: finance, email",
          "people.bob.department",
          "no department 'legal'; declared are: research, finance"),
+        ("    models: [smollm2]", "    mfa: totp\n    models: [smollm2]", "    models: [smollm2]", "roles.engineer.mfa",
+         "valid boolean"),
         ("  bob:", "  alice:", "  bob:", "people.alice", "given twice"),
         ("  nightly-report:", "  bob:", "  nightly-report:", "agents.bob", "is also a person's name"),
         ("  bob:", "  Bob:", "  bob:", "people.Bob", "not a usable name"),

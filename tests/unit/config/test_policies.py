@@ -26,6 +26,7 @@ from runtime.contract import (
     pick_role,
     resolve,
 )
+from tests.stacks import with_mfa
 
 MODELS = ("small", "large", "local")
 actions = st.sampled_from(list(GuardAction))
@@ -112,3 +113,12 @@ def test_the_first_declared_role_wins_when_a_token_claims_several() -> None:
 
 def test_a_price_counts_per_million_tokens() -> None:
     assert Price(input=Decimal(3), output=Decimal(15)).cost(Tokens(input=1_000, output=200)) == Decimal("0.006")
+
+
+def test_the_runtime_is_told_nothing_of_second_factors() -> None:
+    """The sign-in asks for them; a token is proof that it did."""
+    laptop = load_stack("laptop", STACKS)
+    changed = with_mfa(laptop, "engineer")
+    assert changed.roles_with_mfa() == ["engineer"]
+    assert changed.policies("laptop") == laptop.policies("laptop")
+    assert type(changed.policies("laptop").roles["engineer"]) is Role

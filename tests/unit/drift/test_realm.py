@@ -12,7 +12,7 @@ from config import load_stack
 from infra.drift import realm
 from infra.drift.realm import Judge, Live, declared_in, repairs
 from infra.paths import STACKS
-from tests.stacks import federated
+from tests.stacks import federated, with_mfa
 
 STACK = load_stack("laptop", STACKS)
 
@@ -58,6 +58,7 @@ def live(**changed: Any) -> Live:
         },
         "group": {"research": {"id": "id-research"}, "finance": {"id": "id-finance"}},
         "identity-provider": {},
+        "flow": {},
         "user": {"bob": {"id": "id-bob"}},
     }
     for kind, more in changed.pop("objects", {}).items():
@@ -160,6 +161,53 @@ class TestDirectories:
         assert list(repairs(self.judge, found, ())) == [("identity-provider/instances/acme/mappers/2", None)]
 
 
+class TestFlows:
+    """With a role that asks for a second factor."""
+
+    judge = Judge(
+        "t",
+        declared_in(
+            {
+                "resources": [
+                    *STATE["resources"],
+                    resource("authentication/flow:Flow", "f", "id-flow", alias="praxis-browser"),
+                    resource("authentication/execution:Execution", "e", "id-cookie", parentFlowAlias="praxis-browser"),
+                    resource("authentication/subflow:Subflow", "s", "id-forms", alias="praxis-browser-forms"),
+                ]
+            },
+            with_mfa(STACK, "engineer"),
+        ),
+    )
+    declared = (
+        {"id": "id-cookie", "providerId": "auth-cookie"},
+        {"id": "id-step", "flowId": "id-forms", "displayName": "praxis-browser-forms"},
+    )
+
+    def found(self, *more: dict[str, str], **changed: Any) -> Live:
+        own = {"praxis-browser": {"id": "id-flow"}, "browser": {"id": "b", "builtIn": True}, **changed}
+        role = {"praxis-mfa": {"id": "m", "name": "praxis-mfa"}}
+        return live(objects={"flow": own, "role": role}, steps={"praxis-browser": [*self.declared, *more]})
+
+    def test_what_is_declared_or_keycloaks_own_is_no_finding(self) -> None:
+        assert list(self.judge.judged(self.found())) == []
+
+    def test_another_flow_is(self) -> None:
+        found = self.found(easy={"id": "7"})
+        assert [one.place for one in self.judge.judged(found)] == ["flow/easy/state"]
+        assert list(repairs(self.judge, found, {"flow/easy"})) == [("authentication/flows/7", None)]
+
+    def test_and_so_is_a_step_that_lets_everybody_in(self) -> None:
+        found = self.found({"id": "7", "providerId": "allow-access-authenticator"})
+        assert [one.place for one in self.judge.judged(found)] == [
+            "flow/praxis-browser/steps.allow-access-authenticator"
+        ]
+        assert list(repairs(self.judge, found, ())) == [("authentication/executions/7", None)]
+
+    def test_without_mfa_the_role_and_the_flows_are_strangers(self) -> None:
+        found = [one.place for one in JUDGE.judged(self.found())]
+        assert found == ["role/praxis-mfa/state", "flow/praxis-browser/state"]
+
+
 def test_everything_is_asked_for() -> None:
     asked: list[str] = []
 
@@ -168,6 +216,10 @@ def test_everything_is_asked_for() -> None:
         asked.append(path)
         if path.startswith("identity-provider/instances?"):
             return httpx.Response(200, json=[{"alias": "a/b"}])
+        if path.startswith("authentication/flows?"):
+            return httpx.Response(200, json=[{"alias": "browser", "builtIn": True}, {"alias": "c/d"}])
+        if path.endswith("/executions"):
+            return httpx.Response(200, json=[{"id": "s"}])
         if path.endswith("/mappers"):
             return httpx.Response(200, json=[{"name": "m", "id": "1"}])
         if "idpAlias" in path:
@@ -178,6 +230,8 @@ def test_everything_is_asked_for() -> None:
     assert found.mappers == {"a/b": {"m": "1"}}
     assert found.came_by == {"a/b": frozenset({"carol"})}
     assert "identity-provider/instances/a%2Fb/mappers" in asked
+    assert found.steps == {"c/d": [{"id": "s"}]}
+    assert "authentication/flows/c%2Fd/executions" in asked
 
 
 def test_what_is_gone_already_is_no_error() -> None:
