@@ -31,7 +31,8 @@ class Explained:
 
 
 def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explained]:
-    """Every field of the effective policy of a declared subject, each with the key that decides it.
+    """Every field of the effective policy of a declared subject, each with the key that decides it; and ``mfa`` of a
+    person whose role asks for it.
 
     Raises:
         KeyError: no person and no agent of that name is declared.
@@ -56,6 +57,9 @@ def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explaine
             key=dotted(path) if path else None,
             line=document.line(path) if path else None,
         )
+    if subject in stack.people and stack.roles[declared.role].mfa:
+        path = ("roles", declared.role, "mfa")
+        yield Explained(field="mfa", value="at every sign-in", key=dotted(path), line=document.line(path))
 
 
 def _resolved(stack: Stack, subject: str, *, department: bool, own: bool) -> EffectivePolicy:

@@ -76,6 +76,10 @@ class Program:
         config = keycloak.authentication.ExecutionConfig(
             "config", realm_id=realm.id, execution_id=condition.id, alias="who", config=self.config, opts=opts
         )
+        keycloak.openid.Client(
+            "client", realm_id=realm.id, client_id="cli", access_type="PUBLIC", direct_access_grants_enabled=True,
+            opts=opts,
+        )  # fmt: skip
         if self.bound:
             keycloak.authentication.Bindings(
                 "bindings",
@@ -93,7 +97,7 @@ class Program:
         return found
 
 
-RESOURCES = 7 + 2
+RESOURCES = 8 + 2
 """Of the program above, with its provider and the stack itself."""
 
 
@@ -147,8 +151,16 @@ def test_what_was_changed_by_hand_is_found_and_put_right(deploy: Deployer, serve
     server.ask("PUT", config, {**server.ask("GET", config), "config": {"condUserRole": "nobody"}})
     server.ask("PUT", f"/{unique}", {**program.live(), "browserFlow": "browser"})
 
-    assert stack.preview(refresh=True) == {"update": 4}, stack.changed
+    (client,) = server.ask("GET", f"/{unique}/clients?clientId=cli")
+    (easy,) = (one["id"] for one in server.ask("GET", f"{at}/flows") if one["alias"] == "direct grant")
+    own = {**client, "authenticationFlowBindingOverrides": {"direct_grant": easy}}
+    server.ask("PUT", f"/{unique}/clients/{client['id']}", own)
+
+    assert stack.preview(refresh=True) == {"update": 5}, stack.changed
+    assert stack.changed["client"] == ["authenticationFlowBindingOverrides"]
     stack.up(refresh=True)
+    (client,) = server.ask("GET", f"/{unique}/clients?clientId=cli")
+    assert not any(client["authenticationFlowBindingOverrides"].values())
     assert [step["requirement"] for step in program.steps()] == ["REQUIRED", "CONDITIONAL", "REQUIRED"]
     assert server.ask("GET", config)["config"] == program.config
     assert program.live()["browserFlow"] == BROWSER

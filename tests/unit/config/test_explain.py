@@ -51,6 +51,14 @@ def test_an_agent_that_is_narrower_than_its_role() -> None:
     assert (found["tools"].value, found["tools"].key) == ("any", None)
 
 
+def test_a_second_factor_is_a_persons_alone() -> None:
+    text = TEXT.replace("  analyst:\n", "  analyst:\n    mfa: true\n")
+    found = explained(text, "bob")
+    assert (found["mfa"].key, found["mfa"].line) == ("roles.analyst.mfa", line_of("  analyst:") + 1)
+    assert "mfa" not in explained(text, "nightly-report")
+    assert "mfa" not in explained(text, "alice")
+
+
 def test_an_agents_tools() -> None:
     text = TEXT.replace(
         "    limits: {requests_per_minute: 60}", "    limits: {requests_per_minute: 60}\n    tools: [search]"

@@ -16,6 +16,8 @@ _ACCESS = {
     "BEARER-ONLY": {"publicClient": False, "bearerOnly": True},
 }
 _FLOWS = ("standardFlowEnabled", "implicitFlowEnabled")
+_OVERRIDES = {"browserId": "browser", "directGrantId": "direct_grant"}
+"""A client's own flows in place of the realm's, as the official plugin and as Keycloak calls them."""
 
 
 class ClientType(TableType):
@@ -60,7 +62,7 @@ class ClientType(TableType):
         "standardTokenExchangeEnabled": flag("attributes.standard\\.token\\.exchange\\.enabled"),
     }
     constant = {"protocol": "openid-connect"}
-    supported = frozenset({*fields, "accessType", "realmId"})
+    supported = frozenset({*fields, "accessType", "authenticationFlowBindingOverrides", "realmId"})
     defaults = {
         "alwaysDisplayInConsole": False,
         "backchannelLogoutSessionRequired": True,
@@ -82,6 +84,7 @@ class ClientType(TableType):
             "webOrigins",
         }
     )  # fmt: skip
+    none_if_absent = frozenset({"authenticationFlowBindingOverrides"})
     recomputed = {"serviceAccountsEnabled": frozenset({"serviceAccountUserId"})}
 
     def problems(self, inputs: Plain) -> Iterator[tuple[str, str]]:
@@ -113,11 +116,23 @@ class ClientType(TableType):
         return {**live, "id": own_id, "realmId": given["realmId"]}
 
     def body(self, inputs: Plain) -> dict[str, Any]:
-        return {**super().body(inputs), **_ACCESS[inputs["accessType"]]}
+        given = inputs.get("authenticationFlowBindingOverrides") or {}
+        # Always sent: what is declared nowhere would else stay, and with it another way to sign in.
+        own = {theirs: given.get(ours) or "" for ours, theirs in _OVERRIDES.items()}
+        return {
+            **super().body(inputs),
+            **_ACCESS[inputs["accessType"]],
+            "authenticationFlowBindingOverrides": own,
+        }
 
     def state(self, body: Mapping[str, Any], known: Plain) -> Plain:
         access = "PUBLIC" if body.get("publicClient") else "BEARER-ONLY" if body.get("bearerOnly") else "CONFIDENTIAL"
-        return {**super().state(body, known), "accessType": access}
+        found = body.get("authenticationFlowBindingOverrides") or {}
+        own = {ours: found[theirs] for ours, theirs in _OVERRIDES.items() if found.get(theirs)}
+        more = (
+            {"authenticationFlowBindingOverrides": own} if own or "authenticationFlowBindingOverrides" in known else {}
+        )
+        return {**super().state(body, known), "accessType": access, **more}
 
     def outputs(self, resource_id: str, values: Plain, call: Call) -> Plain:
         if not values.get("serviceAccountsEnabled"):
