@@ -35,6 +35,8 @@ ApiBase = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[
 StateBackend = Annotated[str, StringConstraints(pattern=r"^(s3|azblob|postgres)://[^\s/?]+[^\s]*$")]
 LANGFUSE_HTTP_PORT = 8080
 """Keycloak's port inside, which must be that of its address outside."""
+OWN_ROLES = "praxis-"
+"""How the names of roles begin that the stack makes by itself: for auditors, for a second factor."""
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}$")]
 
 
@@ -236,6 +238,8 @@ class Stack(Model):
     def references(self) -> Iterator[tuple[KeyPath, str]]:
         """Every use of an undeclared name and every attempt to widen a role, as (key path, message)."""
         for name, role in self.roles.items():
+            if name.startswith(OWN_ROLES):
+                yield ("roles", name), f"names that begin with '{OWN_ROLES}' are the gateway's own"
             yield from self._models(("roles", name, "models"), role.models)
         for name, narrowing in self.departments.items():
             yield from self._models(("departments", name, "models"), narrowing.models or ())

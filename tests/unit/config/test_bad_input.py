@@ -40,6 +40,7 @@ def line_of(text: str) -> int:
          "no department 'legal'; declared are: research, finance"),
         ("    models: [smollm2]", "    mfa: totp\n    models: [smollm2]", "    models: [smollm2]", "roles.engineer.mfa",
          "valid boolean"),
+        ("  analyst:", "  praxis-mfa:", "  analyst:", "roles.praxis-mfa", "are the gateway's own"),
         ("  bob:", "  alice:", "  bob:", "people.alice", "given twice"),
         ("  nightly-report:", "  bob:", "  nightly-report:", "agents.bob", "is also a person's name"),
         ("  bob:", "  Bob:", "  bob:", "people.Bob", "not a usable name"),
