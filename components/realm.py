@@ -58,10 +58,10 @@ class Realm(pulumi.ComponentResource):
     """Everything inside the realm.
 
     Makes: a ``Realm`` and its ``RealmEvents``; a ``Role`` per role, one for auditors and, where a role asks for it, one
-    for those who must give a second factor; a ``Group`` per department; a
-    ``ClientScope`` with three mappers (audience, roles, department); clients for the consoles, the command line and the
-    custodian, which gets a ``ClientServiceAccountRole`` for each thing that it may look at; per person a ``User``,
-    ``UserRoles`` and ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
+    for those who must give a second factor; a ``Group`` per department; a ``ClientScope`` with three mappers (audience,
+    roles, department); clients for the consoles, the command line and the custodian, which gets a
+    ``ClientServiceAccountRole`` for each thing that it may look at; per person a ``User``, ``UserRoles`` and
+    ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
     ``ClientDefaultScopes`` for every client by which somebody comes in.
     """
 
@@ -77,8 +77,8 @@ class Realm(pulumi.ComponentResource):
         self._opts = pulumi.ResourceOptions(parent=self, provider=args.provider)
         self.id = self._realm().id
         self._scope = self._claims()
-        self.mfa = self._role(MFA_ROLE) if args.stack.roles_with_mfa() else None
         with_mfa = args.stack.roles_with_mfa()
+        self.mfa = self._role(MFA_ROLE) if with_mfa else None
         self._roles = {
             role: self._role(role, *([self.mfa] if self.mfa and role in with_mfa else []))
             for role in (*args.stack.roles, AUDITOR)
