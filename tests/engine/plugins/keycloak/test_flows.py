@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,23 +11,9 @@ import pytest
 
 from components.flows import BROWSER, DIRECT_GRANT, Flows, FlowsArgs, flows
 from tests.engine.plugins.conftest import Deployer
-from tests.engine.plugins.keycloak_server import Server, running
-from tests.engine.plugins.test_keycloak import signed_in
+from tests.engine.plugins.keycloak_server import Server, signed_in
 
 pytestmark = pytest.mark.timeout(600)  # seconds, on a machine that does other things as well
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running() as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def _no_realm_is_left(server: Server, unique: str) -> Iterator[None]:
-    yield
-    if any(realm["realm"] == unique for realm in server.ask("GET", "")):
-        server.ask("DELETE", f"/{unique}")
 
 
 class Program:
