@@ -11,7 +11,7 @@ down: ## destroy the stack; asks before it deletes data
 
 test: ## every test that this machine can run, and a list of what it cannot
 	@./praxis --dev python -m infra.supply || echo "going on with the tests that need no running stack" >&2
-	@./praxis --dev pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@./praxis --dev pytest -n 2 --no-loadscope-reorder
 
 check: ## formatting, lint, types, import contracts, links, generated files
 	@./praxis --dev python -m infra.supply.checking

@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from infra.supply.host import docker_error
 
@@ -32,7 +34,6 @@ def rung(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).parts[0]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers look at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the items by rung, and mark those that cannot run here."""
     for item in items:
@@ -41,8 +42,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: RUNGS.index(rung(item)))
     if hasattr(config, "workerinput"):  # one of several workers: the longest piece of work goes first
         items.sort(key=lambda item: rung(item) != "live")
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("live" if rung(item) == "live" else item.path.name))
     without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
     for item in items:
         for marker in item.iter_markers("not_run"):
@@ -51,12 +50,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"no Docker daemon: {without_docker}"))
 
 
+class AFolderEach(LoadScopeScheduling):  # type: ignore[misc]  # published without types
+    """The tests of a folder are one worker's, in their order: they share what is started for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AFolderEach:
+    """How the tests are given to the workers, where there are several."""
+    return AFolderEach(config, log)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was not run, and why."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid.partition("@")[0])
+        reasons[reason.removeprefix("Skipped: ")].append(report.nodeid)
     terminalreporter.section("not run here, and why")
     if not reasons:
         terminalreporter.write_line("nothing: every collected test was run")
