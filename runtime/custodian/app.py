@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -25,11 +25,12 @@ from runtime.custodian import chain_api, consoles_api, enrolments, enrolments_ap
 from runtime.custodian.answers import answer
 from runtime.custodian.database import AWAY, Database
 from runtime.custodian.database import Request as Requested
-from runtime.custodian.directory import Directory, Keycloak
+from runtime.custodian.directory import POLL_S, Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.enrolments import Enrolments
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, refusal_of, too_dear
 from runtime.custodian.litellm import Accounts
+from runtime.custodian.loops import forever
 from runtime.custodian.operator import of_operator
 from runtime.custodian.owners import Owners
 from runtime.custodian.settings import Settings
@@ -325,15 +326,13 @@ def build(settings: Settings, egress: Egress) -> Starlette:
     )
 
     async def reap() -> None:
-        while True:
-            with suppress(*AWAY):
-                await database.reap(REAP_AFTER)
-            await asyncio.sleep(REAP_EVERY_S)
+        await database.reap(REAP_AFTER)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await database.open()
-        tasks = [asyncio.create_task(reap()), asyncio.create_task(directory.watch())]
+        loops = (forever(reap, REAP_EVERY_S, AWAY), forever(directory.look, POLL_S, (UnavailableError,)))
+        tasks = [asyncio.create_task(loop) for loop in loops]
         yield
         for task in tasks:
             task.cancel()

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -101,7 +100,7 @@ class Keycloak:
 
 
 class Directory:
-    """What is known of the subjects that have come, kept true by :meth:`watch`."""
+    """What is known of the subjects that have come, kept true by :meth:`look`, every ``POLL_S`` seconds."""
 
     def __init__(self, keycloak: Keycloak, told: Told) -> None:
         self._keycloak = keycloak
@@ -141,15 +140,9 @@ class Directory:
         if subject.issued is not None and subject.issued < account.not_before:
             raise UnauthenticatedError("the sign-in was ended: sign in again")
 
-    async def watch(self) -> None:
-        """Follow Keycloak's admin events for ever; while it does not answer, what was not seen waits there."""
-        while True:
-            with suppress(UnavailableError):
-                await self.look()
-            await asyncio.sleep(POLL_S)
-
     async def look(self) -> None:
-        """Once: ask again for every known subject that an event since the last look is about.
+        """Ask again for every known subject that an event since the last look is about. While Keycloak does not
+        answer, what was not seen waits there.
 
         Raises:
             UnavailableError: Keycloak does not answer, or nobody could be told; the next look comes back to it.
