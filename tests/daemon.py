@@ -23,10 +23,16 @@ _Test = TypeVar("_Test", bound=Callable[..., None])
 
 def may_end(test: _Test) -> _Test:
     """A decorator for tests that end the daemon: only where that is allowed, and alone (fixture ``docker_alone``)."""
-    allowed = pytest.mark.skipif(
-        not os.environ.get("PRAXIS_MAY_RESTART_DOCKER"),
-        reason="ends this machine's Docker daemon: PRAXIS_MAY_RESTART_DOCKER=1 allows it",
-    )
+    return _where("PRAXIS_MAY_RESTART_DOCKER", "ends this machine's Docker daemon", test)
+
+
+def may_be_killed(test: _Test) -> _Test:
+    """As :func:`may_end`, for tests that kill the daemon while it works."""
+    return _where("PRAXIS_MAY_KILL_DOCKER", "kills this machine's Docker daemon in the middle of up", test)
+
+
+def _where(variable: str, what: str, test: _Test) -> _Test:
+    allowed = pytest.mark.skipif(not os.environ.get(variable), reason=f"{what}: {variable}=1 allows it")
     marked: _Test = pytest.mark.usefixtures("docker_alone")(allowed(test))
     return marked
 
@@ -37,12 +43,6 @@ def held(*, alone: bool) -> Iterator[None]:
     with LOCK.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
-
-
-may_be_killed = pytest.mark.skipif(
-    not os.environ.get("PRAXIS_MAY_KILL_DOCKER"),
-    reason="kills this machine's Docker daemon in the middle of up: PRAXIS_MAY_KILL_DOCKER=1 allows it",
-)
 
 
 def end(number: signal.Signals = signal.SIGTERM) -> None:

@@ -18,9 +18,13 @@ def test_a_stack_that_nobody_touched_has_no_drift(proof: Proof) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_found_alone_and_mended(proof: Proof, kind: str) -> None:
+    """Whatever of it were not mended would be found beside the next kind, or by the last look below."""
     KINDS[kind].make(proof)
     assert places(drift(proof, 7)) == KINDS[kind].found
     proof.praxis("up", NAME, "--yes")
+
+
+def test_of_all_that_was_mended_nothing_is_left(proof: Proof) -> None:
     assert drift(proof, 0)["findings"] == []
 
 
