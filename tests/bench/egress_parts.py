@@ -1,4 +1,4 @@
-"""The two ends of the egress' bench, each run in a container of the runtime's image: the custodian and an upstream."""
+"""The two ends of these benches, each run in a container of the runtime's image: the custodian and an upstream."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def custodian(port: int) -> None:
     asyncio.run(egress_api.server(egress, Path("/run/secrets"), port).serve())
 
 
-def upstream(port: int) -> None:
+def upstream(port: int, host: str = "127.0.0.1") -> None:
     """A provider that thinks for 20 ms."""
 
     async def answer(request: Request) -> JSONResponse:
@@ -37,8 +37,8 @@ def upstream(port: int) -> None:
         return JSONResponse({"ok": True})
 
     app = Starlette(routes=[Route("/v1/messages", answer, methods=["POST"])])
-    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="error")
+    uvicorn.run(app, host=host, port=port, access_log=False, log_level="error")
 
 
 if __name__ == "__main__":
-    {"custodian": custodian, "upstream": upstream}[sys.argv[1]](int(sys.argv[2]))
+    {"custodian": custodian, "upstream": upstream}[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])
