@@ -1,5 +1,5 @@
-"""``up`` and ``down`` ended at any moment, by a signal, a full disk or a dead Docker daemon: the next run comes to the
-declared state, and nothing else is left.
+"""``up``, ``preview`` and ``down`` ended at any moment, by a signal, a full disk or a dead Docker daemon: the next run
+comes to the declared state, and nothing else is left.
 
 A stack of its own is made, killed and made again. ``PRAXIS_INTERRUPTIONS`` says at how many moments (each about two
 minutes); they are spread over the time that a whole ``up`` takes.
@@ -129,13 +129,15 @@ def test_a_first_up_killed(cut: Cut, moment: int) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_an_up_interrupted_at_the_terminal_and_a_down_killed(cut: Cut) -> None:
+def test_an_up_interrupted_at_the_terminal_a_preview_and_a_down_killed(cut: Cut) -> None:
     begun = time.monotonic()
     assert cut.interrupted(signal.SIGINT, 30, "up", NAME) != 0
     assert time.monotonic() - begun < 90, "it ends soon"
     assert engines() == []
     cut.whole("up", NAME)
     cut.in_order()
+    assert cut.interrupted(signal.SIGKILL, 2, "preview", NAME) == -signal.SIGKILL
+    assert cut.interrupted(signal.SIGINT, 2, "preview", NAME) != 0
     cut.interrupted(signal.SIGKILL, 6, "down", NAME, "--yes")
     cut.whole("up", NAME)
     cut.in_order()
