@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from tests.bench.bench_stack import best, plain_preview, seconds
 from tests.bench.report import Figure, tell
-from tests.proof import NAME, Proof, declare
+from tests.bench.stack import best, declared, plain_preview, seconds
+from tests.proof import NAME, Proof
 
 GOALS = {100: (6.0, 20.0)}
 """Agents -> most seconds of a preview, and of a look for drift."""
@@ -66,9 +65,8 @@ def main() -> int:
     parser.add_argument("--agents", type=int, nargs="+", default=[10, 50, 100], metavar="N")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as stacks:
-        declare(Path(stacks))
-        figures = measure(Proof(Path(stacks), []), chosen.agents)
+    with declared() as proof:
+        figures = measure(proof, chosen.agents)
     return tell("Growth with agents", figures, chosen.json)
 
 

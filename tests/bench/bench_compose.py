@@ -28,9 +28,9 @@ from config import load_stack
 from infra.paths import REPOSITORY
 from infra.supply.artefacts import GoTool
 from infra.targets.docker import AGENT
-from tests.bench.bench_stack import seconds
 from tests.bench.report import Figure, tell
-from tests.proof import NAME, Proof, declare
+from tests.bench.stack import declared, seconds
+from tests.proof import NAME, Proof
 
 COMPOSE = GoTool(
     binary="docker-compose",
@@ -196,9 +196,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as stacks:
-        declare(Path(stacks))
-        figures = measure(Proof(Path(stacks), []), chosen.rounds)
+    with declared() as proof:
+        figures = measure(proof, chosen.rounds)
     return tell("Against Docker Compose", figures, chosen.json)
 
 

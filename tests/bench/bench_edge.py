@@ -24,9 +24,9 @@ from docker.models.containers import Container
 from components.blueprint import blueprint
 from infra.supply.built import built_images
 from tests.bench.bench_egress import PARTS, Way, free_port, measure
-from tests.bench.bench_stack import without_limits
 from tests.bench.report import tell
-from tests.proof import NAME, Proof, declare
+from tests.bench.stack import running
+from tests.proof import NAME, Proof
 
 PATH = "/v1/messages"
 PORT = 8080
@@ -97,17 +97,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as stacks, tempfile.TemporaryDirectory() as folder:
-        declare(Path(stacks))
-        without_limits(Path(stacks))
-        proof = Proof(Path(stacks), [])
-        try:
-            proof.praxis("up", NAME)
-            headers = {"x-api-key": proof.token("alice", "--kind", "virtual-key")}
-            with beside(proof, Path(folder)) as url:
-                figures = asyncio.run(measure(Way(url, headers), PATH))
-        finally:
-            proof.praxis("down", NAME, "--yes")
+    with running() as proof, tempfile.TemporaryDirectory() as folder:
+        headers = {"x-api-key": proof.token("alice", "--kind", "virtual-key")}
+        with beside(proof, Path(folder)) as url:
+            figures = asyncio.run(measure(Way(url, headers), PATH))
     return tell("Edge", figures, chosen.json)
 
 

@@ -29,10 +29,11 @@ from docker.models.containers import Container
 
 from infra.supply.built import built_images
 from tests.bench.bench_egress import free_port
-from tests.bench.bench_stack import HELLO, without_limits
+from tests.bench.bench_stack import HELLO
 from tests.bench.calling import Calls, calls, until_answered
 from tests.bench.report import Figure, tell
-from tests.proof import NAME, Proof, declare
+from tests.bench.stack import running
+from tests.proof import NAME, Proof
 
 ROUNDS = 3
 NUMBER = {1: 60, 16: 320}
@@ -225,22 +226,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as stacks, tempfile.TemporaryDirectory() as folder:
-        declare(Path(stacks))
-        without_limits(Path(stacks))
-        proof = Proof(Path(stacks), [])
-        proof.praxis("up", NAME)
-        try:
-            key = proof.token("alice", "--kind", "virtual-key")
-            names = tuple(f"praxis-{NAME}-{one['service']}" for one in status(proof))
-            whole = Way("Praxis", proof.url, {"Authorization": f"Bearer {key}"}, names)
-            with bare(Path(folder)) as (model, litellm):
-                ways = (model, litellm, whole)
-                for way in ways:
-                    asyncio.run(load(way, 40, at_once=4))
-                figures = measure(ways)
-        finally:
-            proof.praxis("down", NAME, "--yes")
+    with running() as proof, tempfile.TemporaryDirectory() as folder:
+        key = proof.token("alice", "--kind", "virtual-key")
+        names = tuple(f"praxis-{NAME}-{one['service']}" for one in status(proof))
+        whole = Way("Praxis", proof.url, {"Authorization": f"Bearer {key}"}, names)
+        with bare(Path(folder)) as (model, litellm):
+            ways = (model, litellm, whole)
+            for way in ways:
+                asyncio.run(load(way, 40, at_once=4))
+            figures = measure(ways)
     return tell("The way of a request", figures, chosen.json)
 
 

@@ -9,57 +9,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import yaml
 
-from infra.paths import REPOSITORY
-from infra.supply.engine import pulumi_environment
 from tests.bench.calling import Calls, calls
 from tests.bench.report import Figure, tell
-from tests.proof import NAME, Proof, declare
+from tests.bench.stack import best, declared, plain_preview, seconds
+from tests.proof import NAME, Proof
 
 AT_ONCE = 4
 WARM_UP = 20
 HELLO = {"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def best(call: Callable[[], object], rounds: int = 3) -> float:
-    """Wall time of the quickest of several calls: what else runs on the machine meets not all of them."""
-    return min(seconds(call) for _ in range(rounds))
-
-
-def without_limits(folder: Path) -> None:
-    """Take the limits off alice, so that the gateway is measured and not its fences."""
-    file = folder / f"{NAME}.yaml"
-    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    raw["edge"]["requests_per_second"] = 100_000
-    raw["roles"]["engineer"]["limits"] = {"requests_per_minute": 1_000_000}
-    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
-
-
-def plain_preview(proof: Proof) -> None:
-    """``pulumi preview`` as a user of plain Pulumi types it."""
-    subprocess.run(
-        ["pulumi", "preview", "--stack", NAME, "--expect-no-changes", "--non-interactive"],
-        env={**proof.environment, **pulumi_environment(NAME)},
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-    )
 
 
 async def load(proof: Proof, key: str, number: int) -> Calls:
@@ -122,10 +84,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--json", type=Path, default=None, metavar="FILE")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        declare(Path(folder))
-        without_limits(Path(folder))
-        figures = measure(Proof(Path(folder), []), chosen.requests)
+    with declared(limits=False) as proof:
+        figures = measure(proof, chosen.requests)
     return tell("Stack", figures, chosen.json)
 
 
