@@ -1,7 +1,7 @@
 """The ladder: from pure tests to the running stack, in one run that ends with what was not run, and why.
 
-With two workers (``make test``) the running stack is one worker's and everything else the other's: its tests wait more
-than they work, and take as long as all others together.
+With two workers (``make test``) the tests that change a running stack are one worker's and everything else the other's:
+they wait more than they work, and take as long as all others together.
 
 A test that cannot run here says so with ``@pytest.mark.not_run("needs a real EKS")``; where no Docker daemon answers,
 the upper rungs say so by themselves. Nothing is skipped in silence: every skip is in the closing list.
@@ -10,6 +10,7 @@ the upper rungs say so by themselves. Nothing is skipped in silence: every skip 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,19 @@ from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from infra.supply.host import docker_error
+from tests import daemon
 
 TESTS = Path(__file__).parent
 RUNGS = ("unit", "contract", "golden", "engine", "live", "bench")
 """Folders of tests, from the bottom up."""
+LONGEST = TESTS / "live/changing"
 NEED_DOCKER = frozenset({"engine", "live", "bench"})
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", "not_run(reason): cannot run on this kind of machine; listed with its reason")
+    config.addinivalue_line("markers", "ends_docker: ends this machine's Docker daemon, and runs while nobody needs it")
 
 
 def rung(item: pytest.Item) -> str:
@@ -41,13 +45,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: not on a rung of the ladder ({', '.join(RUNGS)})")
     items.sort(key=lambda item: RUNGS.index(rung(item)))
     if hasattr(config, "workerinput"):  # one of several workers: the longest piece of work goes first
-        items.sort(key=lambda item: rung(item) != "live")
+        items.sort(key=lambda item: item.path.parent != LONGEST)
     without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
     for item in items:
         for marker in item.iter_markers("not_run"):
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
         if without_docker and rung(item) in NEED_DOCKER:
             item.add_marker(pytest.mark.skip(reason=f"no Docker daemon: {without_docker}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Nobody ends the Docker daemon while a test of another worker needs it (the engine's rung keeps it throughout)."""
+    if rung(item) != "live":
+        return (yield)
+    with daemon.held(alone=item.get_closest_marker("ends_docker") is not None):
+        return (yield)
 
 
 class AFolderEach(LoadScopeScheduling):  # type: ignore[misc]  # published without types

@@ -17,12 +17,12 @@ import pytest
 
 from infra.supply.host import PID_FILE, SYSTEMD, docker_error
 
-LOCK = Path(tempfile.gettempdir()) / "praxis-tests-docker.lock"
+LOCK, TURN = (Path(tempfile.gettempdir()) / f"praxis-tests-docker.{what}" for what in ("lock", "turn"))
 _Test = TypeVar("_Test", bound=Callable[..., None])
 
 
 def may_end(test: _Test) -> _Test:
-    """A decorator for tests that end the daemon: only where that is allowed, and alone (fixture ``docker_alone``)."""
+    """A decorator for tests that end the daemon: only where that is allowed, and alone (``tests/conftest.py``)."""
     return _where("PRAXIS_MAY_RESTART_DOCKER", "ends this machine's Docker daemon", test)
 
 
@@ -33,15 +33,22 @@ def may_be_killed(test: _Test) -> _Test:
 
 def _where(variable: str, what: str, test: _Test) -> _Test:
     allowed = pytest.mark.skipif(not os.environ.get(variable), reason=f"{what}: {variable}=1 allows it")
-    marked: _Test = pytest.mark.usefixtures("docker_alone")(allowed(test))
+    marked: _Test = pytest.mark.ends_docker(allowed(test))
     return marked
+
+
+def since() -> float:
+    """When the daemon was started (seconds since 1970); 0 where it is not known."""
+    return PID_FILE.stat().st_mtime if PID_FILE.exists() else 0
 
 
 @contextmanager
 def held(*, alone: bool) -> Iterator[None]:
     """The daemon stays, for others who hold it too; or (``alone``) it may be ended, once nobody else holds it."""
-    with LOCK.open("w") as file:
+    with TURN.open("w") as turn, LOCK.open("w") as file:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # whoever waits to be alone lets nobody pass
         fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turn, fcntl.LOCK_UN)
         yield
 
 

@@ -25,9 +25,11 @@ from config.stack import Stack
 from infra.paths import REPOSITORY, stack_folder
 from runtime.store import Store
 
-NAME = os.environ.get("PRAXIS_PROOF_NAME", "proof")
+SECOND = os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0"
+"""Whether these are the tests of a second worker: it has a stack of its own beside the first one's."""
+NAME = os.environ.get("PRAXIS_PROOF_NAME", "proof") + ("-b" if SECOND else "")
 """With another name, and other ports, a second run goes on beside one on the same machine."""
-FIRST_PORT = int(os.environ.get("PRAXIS_PROOF_PORT", "18080"))
+FIRST_PORT = int(os.environ.get("PRAXIS_PROOF_PORT", "18080")) + (1000 if SECOND else 0)
 PORTS = {"http_port": FIRST_PORT, "https_port": FIRST_PORT + 363, "admin_port": FIRST_PORT + 10}
 
 

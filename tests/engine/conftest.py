@@ -11,6 +11,6 @@ from tests import daemon
 
 @pytest.fixture(autouse=True, scope="package")
 def _docker_stays() -> Iterator[None]:
-    """Nobody ends the Docker daemon meanwhile, however long what a test has started stays."""
+    """Nobody ends the Docker daemon between two tests either: what is started for several of them stays."""
     with daemon.held(alone=False):
         yield

@@ -24,13 +24,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("certificates", numbered=True)
 
 
-@pytest.fixture
-def docker_alone() -> Iterator[None]:
-    """Nobody else of these tests needs the Docker daemon now."""
-    with daemon.held(alone=True):
-        yield
-
-
 @pytest.fixture(scope="session")
 def proof(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Proof]:
     stacks: Path = tmp_path_factory.mktemp("stacks")
@@ -48,6 +41,20 @@ def proof(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Itera
     yield running
     if not keep:
         running.praxis("down", NAME, "--yes")
+
+
+@pytest.fixture(scope="session")
+def seen() -> list[float]:
+    """Starts of the Docker daemon that these tests know of."""
+    return [daemon.since()]
+
+
+@pytest.fixture(autouse=True)
+def _back(request: pytest.FixtureRequest, seen: list[float]) -> None:
+    """Where another worker's test has ended the daemon, the stack is on its way back."""
+    if daemon.since() not in seen and "proof" in request.fixturenames:
+        request.getfixturevalue("proof").wait_until_ready(300)
+    seen.append(daemon.since())
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.by_hand import KINDS
+from tests.live.changing.by_hand import KINDS
 from tests.proof import NAME, Proof
 
 

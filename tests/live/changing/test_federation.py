@@ -19,7 +19,7 @@ import yaml
 
 from infra.cli import keycloak
 from tests.corporate import CLIENT_SECRET, PASSWORD, Corporate, SignInRefusedError, running, token_of
-from tests.live.test_egress import in_litellm
+from tests.live.answering.test_egress import in_litellm
 from tests.proof import NAME, PORTS, Proof
 
 REALM = f"http://id.localhost:{PORTS['http_port']}/realms/praxis"

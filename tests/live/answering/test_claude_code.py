@@ -13,7 +13,7 @@ import pytest
 
 from tests.canaries import Search, containers
 from tests.claude_code import Between, ClaudeCode, NoClientError, Passed, Said, installed
-from tests.live.test_requests import AWS_KEY, anthropic_error, mlflow_trace
+from tests.live.answering.test_requests import AWS_KEY, anthropic_error, mlflow_trace
 from tests.proof import ANTHROPIC_KEY, NAME, OTHER_USER_TOKEN, USER_TOKEN, Proof
 from tests.provider import Provider
 from tests.provider.server import COUNTED, WORDS
