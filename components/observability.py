@@ -134,6 +134,8 @@ def _sso(realm: str) -> str:
         "oidc_jwks_url": f"{inside}/protocol/openid-connect/certs",
         "profile_url": f"{inside}/protocol/openid-connect/userinfo",
         "code_challenge_method": "S256",
+        # Nobody is known by a mail address: of a directory's people it is not verified, and some have none.
+        "oidc_email_claim": "sub",
         "email_domains": ["*"],
         # Who may look is the custodian's to say: the edge asks it with the token that is handed on.
         "set_xauthrequest": True,

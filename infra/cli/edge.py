@@ -14,6 +14,10 @@ from config.stack import Stack
 from infra.cli.console import CommandError, Exit, say
 from runtime.store import Store
 
+AWAY = frozenset({502, 503, 504})
+"""Statuses by which the edge says that what is behind it does not answer."""
+MEND = "./praxis status, ./praxis up"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
@@ -83,10 +87,13 @@ def _realm(stack: Stack, path: str, form: dict[str, str]) -> httpx.Response:
     path = f"{issuer(stack).removeprefix(public_url(stack, 'id'))}/protocol/openid-connect/{path}"
     try:
         with client(stack, timeout_s=30) as http:
-            return http.post(path, data=form, headers={"Host": host})
+            answer = http.post(path, data=form, headers={"Host": host})
     except httpx.HTTPError as error:
         message = f"the gateway does not answer on 127.0.0.1:{stack.edge.http_port} ({error})"
-        raise CommandError(message, fix="./praxis status, ./praxis up", code=Exit.UNREACHABLE) from None
+        raise CommandError(message, fix=MEND, code=Exit.UNREACHABLE) from None
+    if answer.status_code in AWAY:
+        raise CommandError(f"Keycloak does not answer (HTTP {answer.status_code})", fix=MEND, code=Exit.UNREACHABLE)
+    return answer
 
 
 def _token(stack: Stack, subject: str, form: dict[str, str], *, demo: bool) -> Credential:

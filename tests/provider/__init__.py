@@ -52,7 +52,7 @@ def start(stack: str, folder: Path) -> Provider:
     """Run the provider on the stack's outside network, under the vendors' names."""
     client = docker.from_env()
     name = f"praxis-test-provider-{stack}"
-    for left in client.containers.list(all=True, filters={"name": name}):
+    for left in client.containers.list(all=True, filters={"name": f"^/{name}$"}):
         left.remove(force=True)
     container = client.containers.create(
         built_images()["runtime"],

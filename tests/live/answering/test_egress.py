@@ -157,6 +157,7 @@ class TestNoOtherWay:
         assert "api-key" not in output
 
 
+@pytest.mark.timeout(900)
 def test_a_hostile_program_gets_no_key_and_no_token(proof: Proof, provider: Provider, alice: str) -> None:
     given = {"x-praxis-key": alice, "authorization": f"Bearer {USER_TOKEN}"}
     assert proof.message(None, "before the theft", given, model="claude-own").status_code == 200

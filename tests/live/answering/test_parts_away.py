@@ -23,12 +23,21 @@ def away(proof: Proof, service: str) -> Iterator[None]:
         proof.wait_until_ready(120)
 
 
-@pytest.mark.parametrize("service", ["redis", "postgres", "custodian", "litellm"])
+@pytest.mark.parametrize("service", ["redis", "postgres", "litellm"])
 def test_nothing_is_answered_without_it(proof: Proof, alice: str, service: str) -> None:
     with away(proof, service):
         first, second = proof.ask(alice, "Say hello.", max_tokens=1), proof.message(alice, "Say hello.", max_tokens=1)
         assert (first.status_code, first.json()["error"]["code"]) == (503, "unavailable"), first.text
         assert (second.status_code, second.json()["error"]["type"]) == (503, "overloaded_error"), second.text
+    assert proof.ask(alice, "Say hello.", max_tokens=1).status_code == 200
+
+
+def test_without_the_custodian_nothing_gets_through(proof: Proof, alice: str) -> None:
+    """It is what says no in a caller's dialect, so here the edge does with its own words."""
+    with away(proof, "custodian"):
+        for answer in (proof.ask(alice, "Say hello."), proof.message(alice, "Say hello.")):
+            assert answer.status_code in (502, 503, 504), answer.text
+            assert "choices" not in answer.text
     assert proof.ask(alice, "Say hello.", max_tokens=1).status_code == 200
 
 

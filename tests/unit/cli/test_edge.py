@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import respx
 
 from config import load_stack
 from infra.cli import edge
+from infra.cli.console import CommandError, Exit
 from infra.cli.edge import Credential
 from infra.paths import STACKS
 from runtime.store import Store
@@ -61,3 +63,13 @@ def test_others_are_not_asked(asked: list[str]) -> None:
     obtain("engineer", subject="bob")
     obtain("analyst", subject="nightly-report")
     assert asked == ["password", "client_credentials"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(502, Exit.UNREACHABLE), (503, Exit.UNREACHABLE), (401, Exit.FAILED)])
+def test_a_keycloak_that_is_away_is_not_one_that_refuses(status: int, code: Exit) -> None:
+    with respx.mock() as played:
+        played.post(url__regex=r"/protocol/openid-connect/token$").respond(status, text="Bad Gateway")
+        with pytest.raises(CommandError) as caught:
+            obtain(subject="alice")
+    assert caught.value.code == code
+    assert f"HTTP {status}" in str(caught.value)
