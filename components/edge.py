@@ -200,7 +200,12 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         },
         # The gate in front of LiteLLM never answers with these: they are the edge's own words, so say them in dialect.
         "unreachable": {
-            "errors": {"status": ["500", "502", "504"], "service": "custodian", "query": "/errors/{status}?url={url}"}
+            "errors": {
+                "status": ["500", "502", "504"],
+                "statusRewrites": {"500": 503, "502": 503, "504": 503},
+                "service": "custodian",
+                "query": "/errors/{status}?url={url}",
+            }
         },
         "refuse": {"replacePath": {"path": "/refuse"}},
         "hello": {"replacePath": {"path": "/hello"}},

@@ -36,8 +36,7 @@ def test_without_the_custodian_nothing_gets_through(proof: Proof, alice: str) ->
     """It is what says no in a caller's dialect, so here the edge does with its own words."""
     with away(proof, "custodian"):
         for answer in (proof.ask(alice, "Say hello."), proof.message(alice, "Say hello.")):
-            assert answer.status_code in (502, 503, 504), answer.text
-            assert "choices" not in answer.text
+            assert (answer.status_code, answer.text) == (503, "Bad Gateway")
     assert proof.ask(alice, "Say hello.", max_tokens=1).status_code == 200
 
 
@@ -49,6 +48,6 @@ def test_without_keycloak_who_is_known_goes_on_and_nobody_new_comes_in(proof: Pr
         assert proof.ask(token, "Say hello.", max_tokens=1).status_code == 200
         assert proof.ask(alice, "Say hello.", max_tokens=1).status_code == 200
         assert proof.praxis("token", NAME, "--as", "bob", check=False).returncode == 3
-        url = f"http://id.localhost:{httpx.URL(proof.url).port}/realms/praxis/protocol/openid-connect/certs"
-        assert httpx.get(url, timeout=30, trust_env=False).status_code in (502, 503, 504)
+        keys, host = f"{proof.url}/realms/praxis/protocol/openid-connect/certs", {"Host": "id.localhost"}
+        assert httpx.get(keys, headers=host, timeout=30, trust_env=False).status_code in (502, 503, 504)
     assert proof.models(proof.token("bob")).status_code == 200
