@@ -94,7 +94,7 @@ def project(needs: dict[str, list[str]]) -> dict[str, Any]:
     for name, one in found.items():
         waits = {need: {"condition": f"service_{'healthy' if probed[need] else 'started'}"} for need in needs[name]}
         services[name] = {**_service(one), "depends_on": waits}
-    mounts = (mount for one in found.values() for mount in one["HostConfig"]["Mounts"] or [])
+    mounts = (mount for one in found.values() for mount in one["HostConfig"].get("Mounts") or [])
     volumes = {mount["Source"] for mount in mounts if mount["Type"] == "volume"}
     networks = {network for one in found.values() for network in _networks(one)}
     outside = {key: {name: {"external": True} for name in sorted(names)}
@@ -132,7 +132,7 @@ def _service(attrs: dict[str, Any]) -> dict[str, Any]:
         "ulimits": {one["Name"]: {"soft": one["Soft"], "hard": one["Hard"]} for one in host["Ulimits"] or []},
         "restart": host["RestartPolicy"]["Name"],
         "logging": {"driver": host["LogConfig"]["Type"], "options": host["LogConfig"]["Config"]},
-        "volumes": [_mount(mount) for mount in host["Mounts"] or []],
+        "volumes": [_mount(mount) for mount in host.get("Mounts") or []],
         "ports": [
             {"target": int(port.split("/")[0]), "host_ip": to["HostIp"], "published": to["HostPort"]}
             for port, tos in (host["PortBindings"] or {}).items()
