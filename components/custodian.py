@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.identity import ISSUER_INSIDE, issuer
+from components.identity import ISSUER_INSIDE, api_url, issuer
 from components.realm import AUDIENCE, AUDITOR, CUSTODIAN_CLIENT, DEMO_CLIENT
 from components.spec import ServiceSpec, http_probe
 from components.target import Target
@@ -53,7 +53,7 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
             "PRAXIS_REALM_URL": ISSUER_INSIDE,
             "PRAXIS_CLIENT": CUSTODIAN_CLIENT,
             "PRAXIS_AUDITOR_ROLE": AUDITOR,
-            "PRAXIS_PUBLIC_URL": f"http://localhost:{stack.edge.http_port}",
+            "PRAXIS_PUBLIC_URL": api_url(stack),
             "PRAXIS_AUDIENCE": AUDIENCE,
             "PRAXIS_DEMO_CLIENT": DEMO_CLIENT if stack.environment == "demo" else "",
         },

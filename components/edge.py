@@ -15,7 +15,7 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, Servic
 from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
-from runtime.contract import COUNT_PATH, ENROLMENT_PREFIX
+from runtime.contract import CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
@@ -30,9 +30,6 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 
 ROUTES_PATH = "/api/http/routers"
 """Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
-
-CONSOLE_TOKEN = "X-Auth-Request-Access-Token"  # noqa: S105 - a header's name
-"""Where the sign-in puts the access token of whoever has signed in; no console gets it."""
 
 CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
 """What the page ``/me`` can do for whoever has signed in."""
@@ -215,14 +212,14 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         "sign-in": {
             "forwardAuth": {
                 "address": "http://sso:4180/",
-                "authResponseHeaders": [CONSOLE_TOKEN],
+                "authResponseHeaders": [CONSOLE_TOKEN_HEADER.title()],
                 "trustForwardHeader": False,
             }
         },
         "auditor": {"forwardAuth": {"address": "http://custodian:8100/consoles/traces", "trustForwardHeader": False}},
         "console": {"addPrefix": {"prefix": "/console"}},
         "home": {"redirectRegex": {"regex": "^(https?://[^/]+)/$", "replacement": "$1/me"}},
-        "forget-token": {"headers": {"customRequestHeaders": {CONSOLE_TOKEN: ""}}},
+        "forget-token": {"headers": {"customRequestHeaders": {CONSOLE_TOKEN_HEADER.title(): ""}}},
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},
     }

@@ -36,8 +36,10 @@ def alternative(name: str, authenticator: str = "", *steps: Step) -> Step:
     return Step(name=name, requirement="ALTERNATIVE", authenticator=authenticator, steps=steps)
 
 
-def flows(role: str) -> dict[str, tuple[Step, ...]]:
-    """The steps of each flow; ``role``: whoever has it must give a second factor."""
+def flows(role: str, *, directories: bool = True) -> dict[str, tuple[Step, ...]]:
+    """The steps of each flow; ``role``: whoever has it must give a second factor; ``directories``: whether people come
+    by some.
+    """
     must = required("role", "conditional-user-role", condUserRole=role, negate="false")
     any_of = Step(
         name="any-of",
@@ -49,7 +51,7 @@ def flows(role: str) -> dict[str, tuple[Step, ...]]:
         ),
     )
     second_factor = Step(name="second-factor", requirement="CONDITIONAL", steps=(must, any_of))
-    return {
+    made: dict[str, tuple[Step, ...]] = {
         BROWSER: (
             alternative("session", "auth-cookie"),
             alternative("directory", "identity-provider-redirector"),
@@ -73,9 +75,11 @@ def flows(role: str) -> dict[str, tuple[Step, ...]]:
                 ),
             ),
         ),
-        # A flow in which no condition holds has not succeeded: one step of it always does.
-        BY_DIRECTORY: (required("known", "allow-access-authenticator"), second_factor),
     }
+    if directories:
+        # A flow in which no condition holds has not succeeded: one step of it always does.
+        made[BY_DIRECTORY] = (required("known", "allow-access-authenticator"), second_factor)
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +106,7 @@ class Flows(pulumi.ComponentResource):
         self._args = args
         made = [
             one
-            for alias, steps in flows(args.role).items()
-            if alias != BY_DIRECTORY or args.directories
+            for alias, steps in flows(args.role, directories=args.directories).items()
             for one in self._flow(alias, steps)
         ]
         keycloak.authentication.Bindings(

@@ -23,6 +23,11 @@ def public_url(stack: Stack, host: str) -> str:
     return f"http://{host}.localhost:{stack.edge.http_port}"
 
 
+def api_url(stack: Stack) -> str:
+    """Where a program on this machine finds the gateway's API."""
+    return f"http://localhost:{stack.edge.http_port}"
+
+
 def issuer(stack: Stack) -> str:
     """The ``iss`` claim of the realm's tokens."""
     return f"{public_url(stack, 'id')}/realms/{REALM}"

@@ -344,6 +344,8 @@ def litellm_alias(subject: str, token: str) -> str:
 EGRESS_PLACEHOLDER = "praxis-egress"
 """What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""
 
+CONSOLE_TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
+"""Where the sign-in (oauth2-proxy) puts the access token of whoever has signed in; no console gets it."""
 TICKET_HEADER = "x-praxis-ticket"
 """Stands on a request to a provider for the admitted record that it belongs to."""
 

@@ -6,6 +6,7 @@ import sys
 
 import httpx
 
+from components.identity import api_url
 from infra.cli import edge
 from infra.cli.console import CommandError, Exit, say
 from infra.cli.custodian import OLDER
@@ -26,7 +27,7 @@ def enroll(loaded: Loaded, subject: str, client: Client, device: str, days: int,
     made = _made(loaded, access, {"client": client.value, "device": device, "days": days})
     say(f"enrolment of {subject} for {client}, good for {days} d; it is in the audit chain")
     say("whoever has this URL can say that they are this subject: give it to them alone")
-    sys.stdout.write(written(settings(client, f"http://localhost:{loaded.stack.edge.http_port}/e/{made}"), form))
+    sys.stdout.write(written(settings(client, f"{api_url(loaded.stack)}/e/{made}"), form))
 
 
 def _made(loaded: Loaded, access: edge.Credential, wanted: dict[str, str | int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 
-from components.identity import public_url
+from components.identity import api_url, public_url
 from config.explain import explain as explained
 from infra.cli import edge
 from infra.cli.console import CommandError, Exit, emit_json, say, table
@@ -19,7 +19,7 @@ def endpoints(loaded: Loaded) -> dict[str, str]:
     """What answers where."""
     settings = loaded.stack.edge
     return {
-        "api": f"http://localhost:{settings.http_port}",
+        "api": api_url(loaded.stack),
         "api (TLS)": f"https://localhost:{settings.https_port}",
         "my page": public_url(loaded.stack, "console") + "/me",
         "traces": public_url(loaded.stack, "traces"),

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from components.federation import mappers
-from components.flows import BY_DIRECTORY, flows
+from components.flows import flows
 from components.realm import (
     AUDITOR,
     CLI_CLIENT,
@@ -124,7 +124,7 @@ def _in_file(stack: Stack) -> set[str]:
         *([TRACES_CLIENT] if stack.observability.backend == "langfuse" else []),
     ]
     mfa = stack.roles_with_mfa()
-    used = [alias for alias in flows(MFA_ROLE) if alias != BY_DIRECTORY or stack.identity.directories] if mfa else []
+    used = flows(MFA_ROLE, directories=bool(stack.identity.directories)) if mfa else ()
     return {
         *(f"flow/{name}" for name in used),
         *(f"client/{name}" for name in (*clients, *map(agent_client, stack.agents))),

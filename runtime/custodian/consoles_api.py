@@ -10,18 +10,16 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from runtime.contract import PolicyError
+from runtime.contract import CONSOLE_TOKEN_HEADER, PolicyError
+from runtime.custodian.database import AWAY
 from runtime.custodian.gate import Gate
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 
-TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
-"""As oauth2-proxy calls it."""
 SECURITY = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
     " frame-ancestors 'none'; base-uri 'none'",
@@ -52,13 +50,13 @@ def of_person(gate: Gate) -> Callable[[Look], Callable[[Request], Awaitable[Resp
         @wraps(look)
         async def endpoint(request: Request) -> Response:
             try:
-                subject = await gate.signed_in(request.headers.get(TOKEN_HEADER, ""))
+                subject = await gate.signed_in(request.headers.get(CONSOLE_TOKEN_HEADER, ""))
                 return await look(request, subject)
             except UnauthenticatedError as error:
                 return refused(401, "Sign in again", f"This sign-in is not good any more: {error}.")
             except (ForbiddenError, PolicyError) as error:
                 return refused(403, "Not for you", f"{error}.")
-            except (UnavailableError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except (UnavailableError, *AWAY):
                 return refused(503, "In a moment", "The gateway cannot say that now. Try again.")
 
         return endpoint

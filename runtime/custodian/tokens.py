@@ -170,7 +170,8 @@ class Verifier:
         if agent and (username != f"{_SERVICE_ACCOUNT}{azp}" or not azp.startswith(AGENT_CLIENT)):
             # Neither another client's account nor a person who chose such a user name is an agent.
             raise ForbiddenError(f"'{username}' is no agent of this gateway")
-        role = pick_role(self._policies, _texts(claims.get("roles")))
+        roles = _texts(claims.get("roles"))
+        role = pick_role(self._policies, roles)
         department = pick_department(self._policies, _texts(claims.get("department")))
         if role is None or department is None:
             missing = "role" if role is None else "department"
@@ -184,7 +185,7 @@ class Verifier:
             credential="oidc",
             demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
             email=str(claims["email"]) if claims.get("email") and claims.get("email_verified") is True else None,
-            auditor=self._rules.auditor_role in _texts(claims.get("roles")),
+            auditor=self._rules.auditor_role in roles,
             issued=_seconds(claims.get("iat")),
         )
 

@@ -52,9 +52,9 @@ def seen() -> list[float]:
 @pytest.fixture(autouse=True)
 def _back(request: pytest.FixtureRequest, seen: list[float]) -> None:
     """Where another worker's test has ended the daemon, the stack is on its way back."""
-    if daemon.since() not in seen and "proof" in request.fixturenames:
+    if (now := daemon.since()) not in seen and "proof" in request.fixturenames:
         request.getfixturevalue("proof").wait_until_ready(300)
-    seen.append(daemon.since())
+        seen.append(now)
 
 
 @pytest.fixture(scope="session")
