@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,26 +20,21 @@ import asyncpg
 from runtime.assertion import Assertion
 from runtime.chain import START, Draft, Event, Head
 from runtime.contract import Budget, BudgetRaise, plain
-from runtime.custodian import ledger, virtual_keys
+from runtime.custodian import ledger, records, virtual_keys
 from runtime.custodian.ledger import Claim, Standing
+from runtime.custodian.remembering import Lately
 from runtime.custodian.subject import Subject
 from runtime.custodian.writer import COLUMNS, Result, Work, Writer, event_of
 from runtime.receipt import CHAIN
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (
-    trace text PRIMARY KEY, state text NOT NULL, sub text NOT NULL, name text NOT NULL, kind text NOT NULL,
-    department text NOT NULL, role text NOT NULL, policy text NOT NULL, credential text NOT NULL,
-    demo boolean NOT NULL, dialect text NOT NULL, model text NOT NULL, status int, input_tokens bigint,
-    output_tokens bigint, cost_usd numeric, guards jsonb NOT NULL DEFAULT '{}', reason text,
-    prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
-ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NOT EXISTS payer text,
-    ADD COLUMN IF NOT EXISTS cache_read_tokens bigint, ADD COLUMN IF NOT EXISTS cache_write_tokens bigint;
-CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
-"""
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a database that is away raises; ``TimeoutError`` is an ``OSError``."""
 _LOCK = 7226
+KNOWN_S = 2.0
+"""How long the way in goes by what it knows of a key or of what was spent. What this process writes it knows at once;
+the rest (a second custodian that takes over, an hour that ends) may be told so much later. Nothing goes out by it:
+:meth:`Database.admit` looks at the database itself."""
+KNOWN = 10_000
 PASSWORD_PATIENCE_S = 3.0
 """Between the delivery of a new password and its taking effect in the server lies less."""
 _EVENTS = f"SELECT {', '.join(COLUMNS)} FROM chain"  # noqa: S608
@@ -66,10 +61,12 @@ class Database:
 
     def __init__(self, settings: Mapping[str, Any], writer: Writer, schema: str = "") -> None:
         """``schema``: of tables that others write through :meth:`write`."""
-        self._schema = _SCHEMA + ledger.SCHEMA + virtual_keys.SCHEMA + schema
+        self._schema = records.SCHEMA + ledger.SCHEMA + virtual_keys.SCHEMA + schema
         self._settings = dict(settings)
         self._writer = writer
         self._pool: asyncpg.Pool | None = None
+        self._holders = _holders()
+        self._standings: Lately[str, Standing] = Lately(KNOWN_S, KNOWN)
 
     async def open(self, patience_s: float = 60) -> None:
         """Connect and bring the tables into being; after a reboot the server may come up later than we do.
@@ -138,8 +135,14 @@ class Database:
         await self._writer.write(work)
 
     async def key_subject(self, digest: bytes) -> Subject | None:
-        """Whose virtual key this is, if it is good now."""
-        return await virtual_keys.subject_of(self.pool, digest)
+        """Whose virtual key this is, if it is good now, or was up to :data:`KNOWN_S` ago and is not revoked."""
+        holders = self._holders  # after a revocation it is another, and what was asked before goes nowhere
+        known = holders.get(digest)
+        if known is None:
+            known = await virtual_keys.subject_of(self.pool, digest)
+            if known is not None:
+                holders.put(digest, known)
+        return known
 
     async def keys(self) -> list[dict[str, Any]]:
         """The virtual keys that are good now."""
@@ -152,7 +155,10 @@ class Database:
             drafts = await virtual_keys.revoke(connection, name, key)
             return len(drafts), drafts
 
-        return await self._writer.write(work)
+        try:
+            return await self._writer.write(work)
+        finally:  # whose commit is not known may be revoked too
+            self._holders = _holders()
 
     async def note_access(self, sub: str, why_not: str) -> None:
         """Put into the chain that a subject may come in no more, and why, or (empty) that it may again."""
@@ -167,6 +173,15 @@ class Database:
         """How ``sub`` stands in the running period."""
         return await ledger.standing(self.pool, sub, budget)
 
+    async def standing_lately(self, sub: str, budget: Budget) -> Standing:
+        """What ``sub`` has spent and its budget was raised by, as known up to :data:`KNOWN_S` ago; of what is reserved,
+        nothing."""
+        known = self._standings.get(sub)
+        if known is None or known.budget != budget:
+            known = await self.standing(sub, budget)
+            self._standings.put(sub, known)
+        return known
+
     async def admit(self, about: Assertion, request: Request) -> Standing | None:
         """Record that a request is about to go out, and reserve what it could cost.
 
@@ -176,7 +191,7 @@ class Database:
         claim = request.claim
         reserved = None if claim is None else claim.usd
         body = {
-            **_identity(about),
+            **records.identity(about),
             **{"dialect": request.dialect, "model": request.model, "prompt_digest": request.prompt_digest},
             **{"payer": request.payer, "reserved_usd": None if reserved is None else plain(reserved)},
         }
@@ -191,7 +206,7 @@ class Database:
                 " dialect, model, prompt_digest, payer, reserved_usd)"
                 " VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                 " ON CONFLICT (trace) DO NOTHING RETURNING true",
-                *_columns(about),
+                *records.columns(about),
                 request.dialect,
                 request.model,
                 request.prompt_digest,
@@ -211,7 +226,7 @@ class Database:
         """Record a request that was refused before it went out."""
         guards = what.get("guards") or {}
         body = {
-            **_identity(about),
+            **records.identity(about),
             **{name: what[name] for name in ("dialect", "model", "status")},
             **{"guards": guards, "reason": what.get("reason"), "input_tokens": 0, "output_tokens": 0, "cost_usd": "0"},
         }
@@ -222,7 +237,7 @@ class Database:
                 " dialect, model, status, guards, reason, input_tokens, output_tokens, cost_usd, ended)"
                 " VALUES ($1, 'refused', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, now())"
                 " ON CONFLICT (trace) DO NOTHING RETURNING true",
-                *_columns(about),
+                *records.columns(about),
                 what["dialect"],
                 what["model"],
                 what["status"],
@@ -246,7 +261,7 @@ class Database:
             "priced_as": what.get("model"),
         }
 
-        async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
+        async def work(connection: asyncpg.Connection) -> tuple[tuple[str, Standing] | bool, list[Draft]]:
             row = await connection.fetchrow(
                 "UPDATE record SET state = 'settled', status = $2, cost_usd = $3, guards = $4, reason = $5,"
                 " provider_calls = $6, input_tokens = $7, output_tokens = $8, cache_read_tokens = $9,"
@@ -276,9 +291,12 @@ class Database:
             if over > 0:
                 await connection.execute("UPDATE record SET overshoot_usd = $2 WHERE trace = $1", trace, over)
                 body["overshoot_usd"] = plain(over)
-            return True, [Draft("settled", body), *ledger.warnings(row["sub"], before.spent, now)]
+            return (row["sub"], now), [Draft("settled", body), *ledger.warnings(row["sub"], before.spent, now)]
 
-        return await self._writer.write(work)
+        done = await self._writer.write(work)
+        if isinstance(done, tuple):
+            self._standings.put(*done)
+        return bool(done)
 
     async def reap(self, after: timedelta) -> int:
         """Mark as aborted what was admitted longer ago than ``after`` and never settled.
@@ -309,7 +327,10 @@ class Database:
         async def work(connection: asyncpg.Connection) -> tuple[None, list[Draft]]:
             return None, [await ledger.raise_budget(connection, asked, ends)]
 
-        await self._writer.write(work)
+        try:
+            await self._writer.write(work)
+        finally:
+            self._standings.forget(asked.sub)
 
     async def money(self) -> dict[str, Any]:
         """What is spent and reserved in the running periods, and what budgets were raised by."""
@@ -327,16 +348,15 @@ class Database:
 
     async def record(self, trace: str) -> dict[str, Any] | None:
         """One record, with its events of the chain as lines."""
-        row = await self.pool.fetchrow("SELECT * FROM record WHERE trace = $1", trace)
-        if row is None:
+        found = await records.one(self.pool, trace)
+        if found is None:
             return None
         events = await self.pool.fetch(f"{_EVENTS} WHERE trace = $1 ORDER BY seq", trace)
-        return {**_told(row), CHAIN: [event_of(event).line() for event in events]}
+        return {**found, CHAIN: [event_of(event).line() for event in events]}
 
     async def records(self, limit: int) -> list[dict[str, Any]]:
         """The newest records."""
-        rows = await self.pool.fetch("SELECT * FROM record ORDER BY admitted DESC LIMIT $1", limit)
-        return [_told(row) for row in rows]
+        return await records.newest(self.pool, limit)
 
 
 async def _let_in(*arguments: Any, **settings: Any) -> asyncpg.Connection:
@@ -351,35 +371,9 @@ async def _let_in(*arguments: Any, **settings: Any) -> asyncpg.Connection:
         await asyncio.sleep(0.1)
 
 
+def _holders() -> Lately[bytes, Subject]:
+    return Lately(KNOWN_S, KNOWN)
+
+
 async def _nothing_to_reset(_: asyncpg.Connection) -> None:
     """Nobody changes a session here, so giving a connection back needs no round trip; an open transaction is undone."""
-
-
-def _identity(about: Assertion) -> dict[str, Any]:
-    """Who asks and under what, as the chain has it: without the name."""
-    return {name: value for name, value in asdict(about).items() if name != "name"}
-
-
-def _columns(about: Assertion) -> tuple[Any, ...]:
-    return (
-        about.trace,
-        about.sub,
-        about.name,
-        about.kind.value,
-        about.department,
-        about.role,
-        about.policy,
-        about.credential,
-        about.demo,
-    )
-
-
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = dict(row)
-    told["guards"] = json.loads(told["guards"])
-    told["time"] = told.pop("admitted")
-    for key in ("time", "ended"):
-        told[key] = told[key].isoformat() if told[key] is not None else None
-    for key in ("cost_usd", "reserved_usd", "overshoot_usd"):
-        told[key] = None if told[key] is None else plain(told[key])
-    return told

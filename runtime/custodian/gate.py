@@ -82,7 +82,7 @@ class Gate:
             await self.directory.check(subject)
             policy = self.policy(subject)
             about = self.assertion(subject, policy, trace)
-            now = await self.database.standing(subject.sub, policy.budget)
+            now = await self.database.standing_lately(subject.sub, policy.budget)
             if now.used_up and own is None:  # what the caller's own account pays for is in no budget
                 refusal = used_up(now)
                 await self.database.refuse(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from runtime.contract import PROFILE_PATH, TICKET_HEADER
 from runtime.custodian.egress import Egress
 from runtime.custodian.hashed import digest
-from runtime.custodian.remembering import remember
+from runtime.custodian.remembering import Lately
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 
 REMEMBER_S = 300.0
@@ -50,8 +49,7 @@ class Owners:
         self._egress = egress
         self._http = http
         self._url = url
-        self._clock = clock
-        self._known: OrderedDict[bytes, tuple[float, Owner]] = OrderedDict()
+        self._known: Lately[bytes, Owner] = Lately(REMEMBER_S, REMEMBERED, clock)
         self._locks: dict[bytes, asyncio.Lock] = {}
         self._few = asyncio.Semaphore(AT_ONCE)
 
@@ -64,26 +62,19 @@ class Owners:
             UnavailableError: Anthropic does not answer, or not as it is known to.
         """
         kept = digest(token)
-        if found := self._remembered(kept):
+        if found := self._known.get(kept):
             return found
         lock = self._locks.setdefault(kept, asyncio.Lock())
         try:
             async with lock, self._few:  # a client's first requests come all at once
-                if found := self._remembered(kept):
+                if found := self._known.get(kept):
                     return found
                 owner = await self._ask(token)
-                remember(self._known, kept, (self._clock() + REMEMBER_S, owner), REMEMBERED)
+                self._known.put(kept, owner)
                 return owner
         finally:
             if not lock.locked():
                 self._locks.pop(kept, None)
-
-    def _remembered(self, kept: bytes) -> Owner | None:
-        until, owner = self._known.get(kept, (0.0, None))
-        if owner is not None and until > self._clock():
-            return owner
-        self._known.pop(kept, None)
-        return None
 
     async def _ask(self, token: str) -> Owner:
         headers = {TICKET_HEADER: self._egress.question(token), "content-type": "application/json"}

@@ -194,7 +194,7 @@ class TestRefusing:
         token, _ = await world.asserted()
         connection = await asyncpg.connect(**world.database)
         await connection.execute("DROP TABLE spending")
-        answer = await world.auth(world.token())
+        answer = await world.auth(world.token(sub="sub-of-bob", preferred_username="bob"))
         assert (answer.status_code, openai_code(answer)) == (503, "unavailable")
         await connection.execute("DROP TABLE record")
         assert (await world.tell("admitted", token)).status_code == 503

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from runtime.chain import Signer
 from runtime.contract import Budget, Price, Tokens
 from runtime.custodian import database as module
+from runtime.custodian import virtual_keys
 from runtime.custodian.database import Database
 from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import period_begin
+from runtime.custodian.subject import Subject
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
 from tests.unit.runtime.recorded import ALICE, ASKED, about, admitted, ending, spent
@@ -182,6 +184,30 @@ class TestVirtualKeys:
         await database.pool.execute("UPDATE virtual_key SET revoked = now() WHERE hash = $1", digest("b"))
         assert await database.key_subject(digest("a")) is None
         assert await database.key_subject(digest("b")) is None
+
+    async def test_is_known_for_a_while_and_no_longer_once_revoked(self, database: Database) -> None:
+        await database.add_key(digest("a"), ALICE, 3600)
+        assert await database.key_subject(digest("a"))
+        await database.pool.execute("UPDATE virtual_key SET name = 'x'")
+        assert await database.key_subject(digest("a")) == dataclasses.replace(ALICE, credential="virtual-key")
+        assert await database.revoke_keys("x", None) == 1
+        assert await database.key_subject(digest("a")) is None
+
+    async def test_what_was_asked_before_a_revocation_is_not_known_after_it(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await database.add_key(digest("a"), ALICE, 3600)
+        ask = virtual_keys.subject_of
+
+        async def slowly(connection: Any, key: bytes) -> Subject | None:
+            found = await ask(connection, key)
+            await database.revoke_keys(ALICE.name, None)
+            return found
+
+        monkeypatch.setattr(virtual_keys, "subject_of", slowly)
+        assert await database.key_subject(digest("a"))
+        monkeypatch.setattr(virtual_keys, "subject_of", ask)
+        assert await database.key_subject(digest("a")) is None
 
     async def test_the_key_itself_is_nowhere(self, database: Database) -> None:
         key = "sk-praxis-" + secrets.token_urlsafe(32)

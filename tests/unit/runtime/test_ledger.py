@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from runtime import receipt
 from runtime.chain import Signer
 from runtime.contract import Budget, BudgetRaise, Estimate, Price, Tokens
-from runtime.custodian.database import Database, Request
+from runtime.custodian import ledger
+from runtime.custodian.database import KNOWN_S, Database, Request
 from runtime.custodian.ledger import Claim, Standing, claim
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
@@ -103,6 +105,32 @@ class TestAborted:
         await admitted(database, request=OWN)
         await database.reap(timedelta(seconds=-1))
         assert await spent(database, budget=TEN) == 0
+
+
+class TestLately:
+    async def test_what_is_settled_or_raised_is_known_at_once(self, database: Database) -> None:
+        assert not (await database.standing_lately(ALICE.sub, TEN)).used_up
+        await database.settle(await admitted(database), ending(), Decimal(10), TEN)
+        assert (await database.standing_lately(ALICE.sub, TEN)).used_up
+        await database.raise_budget(more(ALICE.sub), datetime.now(UTC) + timedelta(hours=1))
+        assert (await database.standing_lately(ALICE.sub, TEN)).limit == 15
+
+    async def test_what_others_write_is_known_a_little_later(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert (await database.standing_lately(ALICE.sub, TEN)).spent == 0
+        async with database.pool.acquire() as connection:
+            await ledger.charge(connection, ALICE.sub, Decimal(10))
+        assert (await database.standing_lately(ALICE.sub, TEN)).spent == 0
+        now = time.monotonic()
+        monkeypatch.setattr(database._standings, "_clock", lambda: now + KNOWN_S + 1)
+        assert (await database.standing_lately(ALICE.sub, TEN)).used_up
+
+    async def test_another_budget_is_looked_up(self, database: Database) -> None:
+        await database.settle(await admitted(database), ending(), Decimal(10), TEN)
+        assert (await database.standing_lately(ALICE.sub, TEN)).used_up
+        hundred = TEN.model_copy(update={"usd": Decimal(100)})
+        assert not (await database.standing_lately(ALICE.sub, hundred)).used_up
 
 
 class TestTelling:

@@ -84,7 +84,7 @@ async def test_few_are_asked_at_once(owners: Owners, anthropic: Anthropic) -> No
 
 async def test_memory_has_an_end(owners: Owners, anthropic: Anthropic) -> None:
     for number in range(REMEMBERED + 1):
-        owners._known[str(number).encode()] = (float("inf"), ALICE)
+        owners._known.put(str(number).encode(), ALICE)
     await owners.of("token")
     assert len(owners._known) == REMEMBERED
     assert owners._locks == {}
