@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property, lru_cache
 
 from runtime.assertion import HEADER, Assertion, sign
 from runtime.assertion import key as key_of
 from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
-from runtime.custodian.database import AWAY, Database
+from runtime.custodian.database import AWAY, KNOWN, Database
 from runtime.custodian.directory import Directory
 from runtime.custodian.egress import Egress
 from runtime.custodian.enrolments import Enrolments
@@ -75,13 +76,25 @@ class Gate:
     directory: Directory
     enrolments: Enrolments
 
+    @cached_property
+    def _resolved(self) -> Callable[[str, str, str], tuple[EffectivePolicy, str]]:
+        """The effective policy of (role, department, name) with its digest, each worked out once: neither changes while
+        the custodian runs."""
+
+        @lru_cache(maxsize=KNOWN)
+        def resolved(role: str, department: str, name: str) -> tuple[EffectivePolicy, str]:
+            policy = resolve(self.policies, role=role, department=department, subject=name)
+            return policy, policy.digest()
+
+        return resolved
+
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
         """Headers to put on the request, or why it is refused."""
         try:
             subject, own = await self.caller(headers)
             await self.directory.check(subject)
-            policy = self.policy(subject)
-            about = self.assertion(subject, policy, trace)
+            policy, known_as = self._resolved(subject.role, subject.department, subject.name)
+            about = assertion(subject, known_as, trace)
             now = await self.database.standing_lately(subject.sub, policy.budget)
             if now.used_up and own is None:  # what the caller's own account pays for is in no budget
                 refusal = used_up(now)
@@ -152,27 +165,28 @@ class Gate:
 
     def policy(self, subject: Subject | Assertion) -> EffectivePolicy:
         """The subject's effective policy. Raises ``PolicyError`` when there is none."""
-        return resolve(self.policies, role=subject.role, department=subject.department, subject=subject.name)
-
-    def assertion(self, subject: Subject, policy: EffectivePolicy, trace: str) -> Assertion:
-        """What is signed about this request."""
-        return Assertion(
-            sub=subject.sub,
-            name=subject.name,
-            kind=subject.kind,
-            department=subject.department,
-            role=subject.role,
-            policy=policy.digest(),
-            trace=trace,
-            credential=subject.credential,
-            demo=subject.demo,
-        )
+        return self._resolved(subject.role, subject.department, subject.name)[0]
 
     async def new_key(self, subject: Subject) -> str:
         """A new virtual key of ``subject``; only its hash is kept."""
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         await self.database.add_key(digest(key), subject, KEY_LIFETIME_S)
         return key
+
+
+def assertion(subject: Subject, policy: str, trace: str) -> Assertion:
+    """What is signed about this request. ``policy``: digest of the subject's."""
+    return Assertion(
+        sub=subject.sub,
+        name=subject.name,
+        kind=subject.kind,
+        department=subject.department,
+        role=subject.role,
+        policy=policy,
+        trace=trace,
+        credential=subject.credential,
+        demo=subject.demo,
+    )
 
 
 def refusal_of(error: Exception) -> Refusal:

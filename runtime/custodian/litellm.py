@@ -17,6 +17,11 @@ from runtime.custodian.subject import Subject, UnavailableError
 from runtime.with_secrets import Delivered
 
 
+def key_of(sub: str, seed: str) -> str:
+    """The subject's key, derived from the seed (docs/decisions/0004-subject-keys.md)."""
+    return "sk-" + hmac.new(seed.encode(), sub.encode(), hashlib.sha256).hexdigest()
+
+
 class Accounts:
     """Makes and updates LiteLLM's user and key when a subject comes for the first time or its policy changes."""
 
@@ -25,12 +30,9 @@ class Accounts:
         self._url = url
         self._master_key = master_key
         self._seed = seed
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, tuple[str, EffectivePolicy, str]] = {}
+        """Subject -> the seed and the policy that LiteLLM was told of it with, and its key."""
         self._locks: dict[str, asyncio.Lock] = {}
-
-    def key(self, sub: str) -> str:
-        """The subject's key, derived from the seed (docs/decisions/0004-subject-keys.md)."""
-        return "sk-" + hmac.new(self._seed.value.encode(), sub.encode(), hashlib.sha256).hexdigest()
 
     async def ensure(self, subject: Subject, policy: EffectivePolicy) -> str:
         """The subject's key, after LiteLLM knows it with exactly this policy.
@@ -38,16 +40,21 @@ class Accounts:
         Raises:
             UnavailableError: LiteLLM does not answer, or refuses.
         """
-        key = self.key(subject.sub)
-        known = (key, policy.digest())
-        if self._known.get(subject.sub) == known:
-            return key
+        if known := self._knows(subject.sub, policy):
+            return known
         async with self._locks.setdefault(subject.sub, asyncio.Lock()):
-            if self._known.get(subject.sub) != known:
-                await self._user(subject)
-                await self._key(subject, policy, key)
-                self._known[subject.sub] = known
-        return key
+            if known := self._knows(subject.sub, policy):
+                return known
+            seed = self._seed.value
+            key = key_of(subject.sub, seed)
+            await self._user(subject)
+            await self._key(subject, policy, key)
+            self._known[subject.sub] = (seed, policy, key)
+            return key
+
+    def _knows(self, sub: str, policy: EffectivePolicy) -> str | None:
+        seed, known, key = self._known.get(sub, ("", None, ""))
+        return key if known == policy and seed == self._seed.value else None
 
     def forget(self, sub: str) -> None:
         """Look again at the next request: LiteLLM said that it does not know the key."""
