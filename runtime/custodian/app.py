@@ -28,14 +28,16 @@ from runtime.custodian.database import Request as Requested
 from runtime.custodian.directory import POLL_S, Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.enrolments import Enrolments
-from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, new_trace, refusal_of, too_dear
+from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, refusal_of, too_dear
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.loops import forever
 from runtime.custodian.operator import of_operator
 from runtime.custodian.owners import Owners
 from runtime.custodian.settings import Settings
+from runtime.custodian.signing import Signing
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
+from runtime.custodian.traces import new_trace
 from runtime.custodian.writer import Writer
 from runtime.dialect import TRACE_HEADER, UNKNOWN_KEY, Dialect, Refusal, dialect_of
 from runtime.with_secrets import Delivered
@@ -319,7 +321,7 @@ def build(settings: Settings, egress: Egress) -> Starlette:
         verifier=Verifier(rules, Keys(f"{settings.realm_url}/protocol/openid-connect/certs", http), settings.policies),
         database=database,
         accounts=Accounts(http, settings.litellm_url, settings.master_key, settings.subject_seed),
-        signing_key=settings.assertion_key,
+        signing=Signing(settings.assertion_key),
         egress=egress,
         directory=directory,
         enrolments=Enrolments(database, Owners(egress, http, settings.egress_url)),

@@ -14,8 +14,9 @@ from runtime.clients import Client
 from runtime.contract import problems
 from runtime.custodian.answers import answer
 from runtime.custodian.database import AWAY
-from runtime.custodian.gate import NOT_LET_IN, Gate, credential, new_trace, refusal_of
+from runtime.custodian.gate import NOT_LET_IN, Gate, credential, refusal_of
 from runtime.custodian.operator import of_operator
+from runtime.custodian.traces import new_trace
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal
 
 MAX_DAYS = 365

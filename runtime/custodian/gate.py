@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
-from runtime.assertion import HEADER, Assertion, sign
-from runtime.assertion import key as key_of
+from runtime.assertion import HEADER, Assertion
 from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
 from runtime.custodian.database import AWAY, KNOWN, Database
 from runtime.custodian.directory import Directory
@@ -19,10 +18,10 @@ from runtime.custodian.enrolments import Enrolments
 from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
+from runtime.custodian.signing import Signing
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
 from runtime.custodian.tokens import Verifier
 from runtime.dialect import Dialect, Refusal
-from runtime.with_secrets import Delivered
 
 KEY_HEADER = "x-praxis-key"
 """Where a caller says who it is when ``Authorization`` holds a token of its own for the provider."""
@@ -32,11 +31,6 @@ KEY_PREFIX = "sk-praxis-"
 NOT_LET_IN = (UnauthenticatedError, ForbiddenError, PolicyError, UnavailableError)
 """Why a caller is not let in."""
 KEY_LIFETIME_S = 30 * 24 * 3600
-
-
-def new_trace() -> str:
-    """A W3C trace id: 32 hex digits (Trace Context, 3.2.2.3)."""
-    return secrets.token_hex(16)
 
 
 def credential(headers: Mapping[str, str]) -> str:
@@ -71,7 +65,7 @@ class Gate:
     verifier: Verifier
     database: Database
     accounts: Accounts
-    signing_key: Delivered
+    signing: Signing
     egress: Egress
     directory: Directory
     enrolments: Enrolments
@@ -89,7 +83,8 @@ class Gate:
         return resolved
 
     async def pass_on(self, headers: Mapping[str, str], trace: str, dialect: Dialect) -> dict[str, str] | Refusal:
-        """Headers to put on the request, or why it is refused."""
+        """Headers to put on the request, or why it is refused. ``trace``: of the refusal; one that is let in may have
+        another."""
         try:
             subject, own = await self.caller(headers)
             await self.directory.check(subject)
@@ -108,13 +103,13 @@ class Gate:
             return refusal_of(error)
         except AWAY:
             return Refusal(status=503, code="unavailable", message="cannot be decided now: the ledger is away")
+        signed = self.signing.signed(about)
         if own is not None:
-            self.egress.keep(trace, own)
-        span = secrets.token_hex(8)
+            self.egress.keep(signed.trace, own)
         return {
             "authorization": f"Bearer {key}",
-            HEADER: sign(about, key_of(self.signing_key.value)),
-            "traceparent": f"00-{trace}-{span}-01",
+            HEADER: signed.token,
+            "traceparent": f"00-{signed.trace}-{secrets.token_hex(8)}-01",
         }
 
     async def caller(self, headers: Mapping[str, str]) -> tuple[Subject, str | None]:
