@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -44,7 +43,7 @@ def id_in(uri: str) -> str | None:
     Raises:
         UnauthenticatedError: the path begins like one with an id and has none.
     """
-    path = urlsplit(uri).path
+    path = uri.partition("?")[0]
     if not path.startswith("/e/"):
         return None
     found = _PREFIX.match(path)
