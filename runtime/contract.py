@@ -341,6 +341,10 @@ def litellm_alias(subject: str, token: str) -> str:
     return f"{subject}.{token[:8]}"
 
 
+KEEP_ALIVE_S = 120
+"""How long our servers keep a connection that nobody uses. Traefik keeps one for 90 s (Go's ``IdleConnTimeout``), our
+clients for less: the caller is to be the one who closes, or its next request may meet a connection that is just ending
+and fail, for what has a body is not sent twice."""
 EGRESS_PLACEHOLDER = "praxis-egress"
 """What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""
 

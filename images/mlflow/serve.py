@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PORT = 5000
+KEEP_ALIVE_S = 120
+"""Longer than the edge keeps a connection that nobody uses (90 s), so that it is the one to close."""
 ARTIFACTS = Path("/var/lib/mlflow/artifacts")
 EXPERIMENT_ID = 1
 """Where the collector sends traces: it names the experiment by this id."""
@@ -150,8 +152,15 @@ def main() -> int:
     # What is loaded stays: no collection need walk it again, and the pages it lies on are not written to.
     gc.collect()
     gc.freeze()
-    # No access log: the addresses of pages name traces and people.
-    uvicorn.run(app, host="0.0.0.0", port=PORT, log_level="warning", access_log=False, server_header=False)  # noqa: S104
+    uvicorn.run(
+        app,
+        host="0.0.0.0",  # noqa: S104 - inside its own networks
+        port=PORT,
+        log_level="warning",
+        access_log=False,  # the addresses of pages name traces and people
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     return 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import uvicorn
 
+from runtime.contract import KEEP_ALIVE_S
 from runtime.custodian import egress_api
 from runtime.custodian.app import build
 from runtime.custodian.egress import Egress
@@ -20,9 +21,15 @@ async def serve() -> None:
     settings = load()
     egress = Egress(settings.upstreams, delivered_secret)
     # Access logs would hold paths and addresses of every request a second time; the records are the log.
-    main = uvicorn.Server(
-        uvicorn.Config(build(settings, egress), host="0.0.0.0", port=PORT, access_log=False, log_level="warning")  # noqa: S104
+    config = uvicorn.Config(
+        build(settings, egress),
+        host="0.0.0.0",  # noqa: S104 - inside its own networks
+        port=PORT,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
+    main = uvicorn.Server(config)
     servers = [main, egress_api.server(egress)] if settings.upstreams.upstreams else [main]
 
     def stop() -> None:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from runtime.contract import KEEP_ALIVE_S
 from runtime.custodian.egress import Egress, EgressError
 from runtime.with_secrets import FOLDER
 
@@ -81,6 +82,7 @@ def server(egress: Egress, folder: Path = FOLDER, port: int = PORT) -> uvicorn.S
         port=port,
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_S,
         ssl_certfile=folder / "custodian-tls-cert",
         ssl_keyfile=str(folder / "custodian-tls-key"),
         ssl_ca_certs=str(folder / "ca-cert"),

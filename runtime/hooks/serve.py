@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from runtime.contract import KEEP_ALIVE_S
 from runtime.hooks.untouched import leave_untouched
 from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
 
@@ -187,6 +188,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=25,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
     )
 

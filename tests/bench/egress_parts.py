@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from runtime.contract import Upstream, Upstreams
+from runtime.contract import KEEP_ALIVE_S, Upstream, Upstreams
 from runtime.custodian import egress_api
 from runtime.custodian.egress import Egress
 
@@ -37,7 +37,7 @@ def upstream(port: int, host: str = "127.0.0.1") -> None:
         return JSONResponse({"ok": True})
 
     app = Starlette(routes=[Route("/v1/messages", answer, methods=["POST"])])
-    uvicorn.run(app, host=host, port=port, access_log=False, log_level="error")
+    uvicorn.run(app, host=host, port=port, access_log=False, log_level="error", timeout_keep_alive=KEEP_ALIVE_S)
 
 
 if __name__ == "__main__":

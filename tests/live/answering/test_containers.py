@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from http.client import HTTPConnection
 from typing import Any
 
 import docker
@@ -87,3 +89,27 @@ def test_a_part_cannot_use_anothers_database(proof: Proof) -> None:
         query = f"select has_database_privilege('{role}', 'litellm', 'CONNECT')"
         answer = postgres.run(f'psql -h /tmp -U postgres -tAc "{query}"')
         assert answer.stdout.strip() == "f"
+
+
+@pytest.mark.parametrize(
+    ("service", "port", "path"),
+    [
+        ("custodian", 8100, "/healthz"),
+        ("litellm", 4000, "/health/liveliness"),
+        ("mlflow", 5000, "/health"),
+        ("sso", 4180, "/ping"),
+        ("keycloak", 8080, "/realms/praxis"),
+    ],
+)
+def test_a_connection_that_was_idle_is_good(proof: Proof, service: str, port: int, path: str) -> None:
+    """Whoever calls keeps a connection for longer than uvicorn does by itself (5 s)."""
+    address = docker.from_env().containers.get(f"praxis-{NAME}-{service}").attrs["NetworkSettings"]["Networks"]
+    host = next(one["IPAddress"] for one in address.values() if one["IPAddress"])
+    connection = HTTPConnection(host, port, timeout=30)
+    for pause_s in (0.0, 7.0):
+        time.sleep(pause_s)
+        connection.request("GET", path, headers={"Host": f"{service}:{port}"})
+        answer = connection.getresponse()
+        assert answer.status < 500
+        answer.read()
+        assert not answer.will_close
