@@ -75,7 +75,7 @@ class Corporate:
         if any(one["realm"] == REALM for one in self.ask("GET", "").json()):
             self.ask("DELETE", f"/{REALM}")
         self.ask("POST", "", {"realm": REALM, "enabled": True})
-        for group in ("gw-engineers", "gw-analysts", "gw-auditors", "research", "finance"):
+        for group in ("gw-engineers", "gw-analysts", "gw-careful", "gw-auditors", "research", "finance"):
             self.ask("POST", f"/{REALM}/groups", {"name": group})
         self.ask("POST", f"/{REALM}/clients", _openid_client(f"{realm}/broker/corporate/endpoint"))
         self.ask("POST", f"/{REALM}/clients", _saml_client(realm, f"{realm}/broker/corporate-saml/endpoint"))
@@ -120,7 +120,7 @@ class Corporate:
     def declared(self) -> dict[str, dict[str, Any]]:
         """Both ways to it, as a stack file declares them."""
         gives = {
-            "roles": {"engineer": ["gw-engineers"], "analyst": ["gw-analysts"]},
+            "roles": {"careful": ["gw-careful"], "engineer": ["gw-engineers"], "analyst": ["gw-analysts"]},
             "departments": {"research": ["research"], "finance": ["finance"]},
             "auditors": ["gw-auditors"],
         }

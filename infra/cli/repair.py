@@ -13,11 +13,13 @@ from pulumi import automation
 
 from infra.cli.begun import take_away
 from infra.cli.console import CommandError, Steps
+from infra.cli.containers import running
 from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, settle, unheard
 from infra.cli.keycloak import keycloak_settings
 from infra.cli.loading import Loaded
 from infra.drift import engine
-from infra.drift.looking import ground_in, look_by_engine, look_by_own_means, reported
+from infra.drift.findings import Seen
+from infra.drift.looking import Ground, ground_in, look_by_engine, look_by_own_means, reported
 from infra.drift.mending import Mending, told, worth_mending
 from infra.drift.plan import Plan
 from runtime.store import Store
@@ -49,12 +51,10 @@ def begin(loaded: Loaded, stack: automation.Stack, store: Store, steps: Steps, *
         on = ground_in(held, loaded, stack, store)
     except NotUpError:
         return Repair()
-    with ThreadPoolExecutor(1) as pool:
-        same = pool.submit(in_order, stack)
-        own = look_by_own_means(on)
-    if same.result() and not worth_mending(reported(on, own)):
+    seen = _seen(on)
+    if seen is None:
         return Repair(needless=True)
-    report = reported(on, [*own, look_by_engine(on)])
+    report = reported(on, seen)
     if not worth_mending(report):
         return Repair()
     told(report.findings, steps)
@@ -62,6 +62,19 @@ def begin(loaded: Loaded, stack: automation.Stack, store: Store, steps: Steps, *
     unseen = any(one.what == engine.WHAT for one in report.unseen)
     with _mended():
         return Repair(mending=mending, plan=mending.before(report), realm_unseen=unseen)
+
+
+def _seen(on: Ground) -> list[Seen] | None:
+    """What every look has seen; ``None`` when there is neither drift nor a change for the engine."""
+    if not running(on.loaded.name, "keycloak"):
+        # The engine reads nothing inside it, and says so only when it has tried: what is inside comes after the start.
+        return [*look_by_own_means(on), engine.not_yet("Keycloak does not run")]
+    with ThreadPoolExecutor(1) as pool:
+        same = pool.submit(in_order, on.stack)
+        own = look_by_own_means(on)
+    if same.result() and not worth_mending(reported(on, own)):
+        return None
+    return [*own, look_by_engine(on)]
 
 
 def in_order(stack: automation.Stack) -> bool:

@@ -138,6 +138,11 @@ def look(stack: automation.Stack, name: str) -> Seen:
     return Seen(findings=found, unseen=_unseen(heard.errors, failed))
 
 
+def not_yet(why: str) -> Seen:
+    """Nothing was looked at, since it could not be read."""
+    return Seen(unseen=(Unseen(what=WHAT, why=why),))
+
+
 def _unseen(errors: list[tuple[str, str]], failed: str) -> tuple[Unseen, ...]:
     """One entry for all that the engine could not read: after the first failure it gives up the rest."""
     if not errors and not failed:

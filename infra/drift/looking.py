@@ -19,7 +19,7 @@ from infra.cli.custodian import TOKEN
 from infra.cli.engine import NotUpError, deployment, existing
 from infra.cli.loading import Loaded
 from infra.custody import public_names
-from infra.drift import containers, databases, delivered, engine, files, gateway, realm, routes
+from infra.drift import containers, databases, delivered, engine, files, gateway, networks, realm, routes
 from infra.drift.compare import Veil, report
 from infra.drift.findings import Report, Seen, Unseen
 from infra.supply import host
@@ -35,6 +35,7 @@ class Ground:
     loaded: Loaded
     stack: automation.Stack
     declared: list[containers.Declared]
+    networks: list[networks.Declared]
     realm: realm.Declared
     store: Store = field(repr=False)
     values: Mapping[str, str] = field(repr=False)
@@ -86,7 +87,15 @@ def ground_in(held: Mapping[str, Any], loaded: Loaded, stack: automation.Stack, 
     declared = containers.declared_in(held)
     if not declared:
         raise NotUpError(loaded.name)
-    return Ground(loaded, stack, declared, realm.declared_in(held, loaded.stack), store, store.values())
+    return Ground(
+        loaded,
+        stack,
+        declared,
+        networks.declared_in(held),
+        realm.declared_in(held, loaded.stack),
+        store,
+        store.values(),
+    )
 
 
 def look(on: Ground) -> Report:
@@ -110,11 +119,15 @@ def look_by_own_means(on: Ground) -> list[Seen]:
     ]
     client = _client()
     if client is None:
-        what = f"containers, databases, delivered secrets; {engine.WHAT}"
+        what = f"containers, networks, volumes, databases, delivered secrets; {engine.WHAT}"
         no_docker = Unseen(what=what, why="the Docker daemon does not answer")
         looks.append(lambda: Seen(unseen=(no_docker,)))
     else:
-        looks[:0] = [lambda: containers.look(client, name, on.declared, on.veil), lambda: look_at_databases(client, on)]
+        looks[:0] = [
+            lambda: containers.look(client, name, on.declared, on.veil),
+            lambda: networks.look(client, name, on.networks),
+            lambda: look_at_databases(client, on),
+        ]
         looks.append(lambda: _delivered(client, on))
     with ThreadPoolExecutor(len(looks)) as pool:
         return [one.result() for one in [pool.submit(each) for each in looks]]

@@ -18,11 +18,12 @@ import pytest
 import yaml
 
 from infra.cli import keycloak
-from tests.corporate import CLIENT_SECRET, PASSWORD, Corporate, SignInRefusedError, running, token_of
+from tests.corporate import CLIENT_SECRET, PASSWORD, Corporate, SignInRefusedError, running, sign_in, token_of
 from tests.live.answering.test_egress import in_litellm
-from tests.proof import NAME, PORTS, Proof
+from tests.proof import CAREFUL, NAME, PORTS, Proof
 
 REALM = f"http://id.localhost:{PORTS['http_port']}/realms/praxis"
+CONSOLE = f"http://console.localhost:{PORTS['http_port']}"
 KEEP = bool(os.environ.get("PRAXIS_KEEP_PROOF"))
 pytestmark = pytest.mark.timeout(1500)  # seconds, on a machine that does other things as well
 both = pytest.mark.parametrize("by", ["corporate", "corporate-saml"])
@@ -30,12 +31,13 @@ both = pytest.mark.parametrize("by", ["corporate", "corporate-saml"])
 
 @pytest.fixture(scope="module")
 def corporate(proof: Proof, certificates: Path) -> Iterator[Corporate]:
-    """The directory, declared for the time of these tests."""
+    """The directory, declared for the time of these tests; and a role that asks for a second factor."""
     file = proof.stacks / f"{NAME}.yaml"
     before = file.read_text()
     with running(NAME, certificates, keep=KEEP) as directory:
         directory.found(REALM)
         declared = {**yaml.safe_load(before), "identity": {"directories": directory.declared()}}
+        declared["roles"]["careful"] = CAREFUL
         file.write_text(yaml.safe_dump(declared, sort_keys=False))
         proof.praxis("secrets", "set", NAME, "corporate-client-secret", stdin=CLIENT_SECRET)
         proof.praxis("up", NAME)
@@ -128,6 +130,16 @@ def test_who_came_by_the_directory_is_no_drift_but_what_was_done_by_hand_is(proo
     }
     proof.praxis("up", NAME)
     assert proof.praxis("drift", NAME, check=False).returncode == 0
+
+
+@both
+def test_who_must_give_a_second_factor_is_asked_after_the_directory(corporate: Corporate, by: str) -> None:
+    careful, other = corporate.hire("hana", "gw-careful", "research"), corporate.hire("ines", "gw-analysts", "finance")
+    page = sign_in(corporate, CONSOLE, by=by, name=other)
+    assert (page.url.host, page.url.path) == ("console.localhost", "/me")
+    page = sign_in(corporate, CONSOLE, by=by, name=careful)
+    assert page.url.host == "id.localhost", "the directory's word is not enough"
+    assert "totpSecret" in page.text
 
 
 def in_keycloak(script: str) -> tuple[int, str]:

@@ -1,13 +1,13 @@
-"""A second factor for the roles that ask for one, with the real Keycloak; a browser's requests are played."""
+"""A second factor for the roles that ask for one, with the real Keycloak; a browser's requests are played.
+
+That people of a directory are asked for it too stands in test_federation.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -18,8 +18,7 @@ from components.realm import DEMO_CLIENT, REALM
 from infra.cli.keycloak import signed_in
 from infra.paths import REPOSITORY
 from tests.browser import Page, browser
-from tests.corporate import CLIENT_SECRET, Corporate, running, sign_in
-from tests.proof import NAME, PORTS, Proof
+from tests.proof import CAREFUL, NAME, PORTS, Proof
 from tests.totp import Phone
 
 CONSOLE = f"http://console.localhost:{PORTS['http_port']}"
@@ -29,26 +28,21 @@ ADMIN = f"/admin/realms/{REALM}"
 pytestmark = pytest.mark.timeout(1500)  # seconds, on a machine that does other things as well
 
 
-def changed(proof: Proof, **more: Any) -> str:
-    """The stack file as it was, after a role with MFA, a person of it and ``more`` were put in and brought up."""
+@pytest.fixture(scope="module")
+def _declared(proof: Proof) -> Iterator[None]:
+    """A role with MFA, and a person of it."""
     file = proof.stacks / f"{NAME}.yaml"
     before = file.read_text()
     raw = yaml.safe_load(before)
-    raw["roles"]["careful"] = {"models": ["smollm2"], "mfa": True, "budget": {"usd": 5, "period": "month"}}
+    raw["roles"]["careful"] = CAREFUL
     raw["people"]["grace"] = {
         "role": "careful", "department": "research", "email": "grace@example.com", "given_name": "Grace",
         "family_name": "Green",
     }  # fmt: skip
-    file.write_text(yaml.safe_dump({**raw, **more}, sort_keys=False))
+    file.write_text(yaml.safe_dump(raw, sort_keys=False))
     proof.praxis("up", NAME)
-    return before
-
-
-@pytest.fixture(scope="module")
-def _declared(proof: Proof) -> Iterator[None]:
-    before = changed(proof)
     yield
-    (proof.stacks / f"{NAME}.yaml").write_text(before)
+    file.write_text(before)
     proof.praxis("up", NAME, "--yes")
     with signed_in(proof.stack, proof.store) as admin:
         assert admin.http.get(ADMIN).json()["browserFlow"] == "browser"
@@ -183,27 +177,3 @@ def test_a_way_around_made_by_hand_is_found_and_closed(proof: Proof) -> None:
     proof.praxis("up", NAME)
     assert proof.praxis("drift", NAME, check=False).returncode == 0
     assert "access_token" not in password_alone(proof, "grace").text
-
-
-@pytest.fixture
-def corporate(proof: Proof, certificates: Path, _declared: None) -> Iterator[Corporate]:
-    """A directory whose ``gw-auditors`` have the role that asks for a second factor."""
-    with running(NAME, certificates) as directory:
-        directory.found(ISSUER)
-        proof.praxis("secrets", "set", NAME, "corporate-client-secret", stdin=CLIENT_SECRET)
-        declared = {"corporate": directory.declared()["corporate"]}
-        declared["corporate"]["roles"] = {"careful": ["gw-auditors"], "analyst": ["gw-analysts"]}
-        del declared["corporate"]["auditors"]
-        before = changed(proof, identity={"directories": declared})
-        yield directory
-        (proof.stacks / f"{NAME}.yaml").write_text(before)
-        proof.praxis("up", NAME, "--yes")
-
-
-def test_who_comes_by_a_directory_is_asked_after_it(corporate: Corporate) -> None:
-    careful, other = corporate.hire("hana", "gw-auditors", "research"), corporate.hire("ines", "gw-analysts", "finance")
-    page = sign_in(corporate, CONSOLE, by="corporate", name=other)
-    assert (page.url.host, page.url.path) == ("console.localhost", "/me")
-    page = sign_in(corporate, CONSOLE, by="corporate", name=careful)
-    assert page.url.host == urlsplit(ISSUER).hostname, "the directory's word is not enough"
-    assert "totpSecret" in page.text
