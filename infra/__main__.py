@@ -12,6 +12,7 @@ import pulumi
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from config import load_stack
 from infra.custody import open_store
+from infra.pace import keep_up
 from infra.paths import STACKS, stack_folder
 from infra.supply.built import built_images
 from infra.supply.choice import settled
@@ -36,4 +37,5 @@ def main() -> None:
     AiGateway("praxis", AiGatewayArgs(target=target, stack=stack, plan=blueprint(stack, name), secret=secret))
 
 
+keep_up()
 main()
