@@ -18,6 +18,7 @@ PORT, PING = 8200, 8082
 ENTRY = "egress"
 INTERNAL = (
     TICKET_HEADER.title(),
+    "X-Litellm-Call-Id",
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Port",

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
+from components import way_out
 from runtime.assertion import sign
+from runtime.hooks.middleware import CALL_HEADER
 from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.hooks.gate_world import (
     BOTH,
@@ -44,14 +46,18 @@ class TestPassing:
         extra = {
             "x-litellm-api-key": "sk-other",
             "X-LiteLLM-Tags": "a",
+            "X-LiteLLM-Call-Id": "f" * 32,
             "traceparent": "00-1-2-01",
             "x-api-key": "mine",
             "anthropic-beta": "b1",
         }
-        await world.ask(MESSAGES, "grüße", headers={**world.headers(), **extra}, temperature=0.5)
+        told = {"trace": secrets.token_hex(16)}
+        await world.ask(MESSAGES, "grüße", headers={**world.headers(**told), **extra}, temperature=0.5)
         ((_, headers, body),) = world.upstream.asked
         assert "traceparent" not in headers
-        assert not [name for name in headers if name.startswith("x-")], "LiteLLM would forward it to the provider"
+        ours = {name: value for name, value in headers.items() if name.startswith("x-")}
+        assert ours == {"x-litellm-call-id": told["trace"]}, "LiteLLM would forward any other to the provider"
+        assert CALL_HEADER.decode().title() in way_out.INTERNAL, "and there the egress takes it off"
         assert headers["anthropic-beta"] == "b1"
         assert headers["authorization"] == "Bearer sk-of-the-subject"
         assert (body["temperature"], body["messages"][0]["content"]) == (0.5, "grüße")
