@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -64,6 +66,14 @@ class Custodian:
     def key(self) -> str:
         """The key that signed the last event."""
         return str(self.get("/chain/head", none=_NO_CHAIN)["key"])
+
+    def ledger(self, begins: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+        """Every record that was admitted from ``begins`` to before ``until``, page by page, by time."""
+        where: dict[str, str] | None = {"from": begins.isoformat()}
+        while where is not None:
+            page = self.get(f"/ledger?{urlencode({**where, 'until': until.isoformat()})}", none=OLDER)
+            yield from page["entries"]
+            where = page["next"]
 
     def money(self) -> dict[str, Any]:
         """What is spent and reserved in the running periods, and what budgets were raised by."""

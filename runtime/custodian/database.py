@@ -336,6 +336,10 @@ class Database:
         """What is spent and reserved in the running periods, and what budgets were raised by."""
         return {"spending": await ledger.spending(self.pool), "raises": await ledger.raises(self.pool)}
 
+    async def entries(self, begins: datetime, after: str, until: datetime, limit: int) -> list[dict[str, Any]]:
+        """Records of a span of time, page by page."""
+        return await ledger.entries(self.pool, begins, after, until, limit)
+
     async def chain(self, first: int, limit: int) -> list[Event]:
         """Events from number ``first`` on."""
         rows = await self.pool.fetch(f"{_EVENTS} WHERE seq >= $1 ORDER BY seq LIMIT $2", first, limit)

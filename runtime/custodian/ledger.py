@@ -38,6 +38,12 @@ SELECT (SELECT coalesce(sum(usd), 0) FROM spending WHERE sub = $1 AND period = $
        (SELECT coalesce(sum(reserved_usd), 0) FROM record WHERE sub = $1 AND state = 'admitted') AS reserved,
        (SELECT coalesce(sum(usd), 0) FROM budget_raise WHERE sub = $1 AND ends > now()) AS raised
 """
+ENTRIES = """
+SELECT trace, state, sub, name, coalesce(payer, 'company') AS payer, status, reason, admitted AS time, ended,
+       coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens,
+       coalesce(cost_usd, 0) AS cost_usd
+FROM record WHERE (admitted, trace) > ($1, $2) AND admitted < $3 ORDER BY admitted, trace LIMIT $4
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +162,19 @@ async def raises(connection: Any) -> list[dict[str, Any]]:
             **{"sub": row["sub"], "name": row["name"], "usd": plain(row["usd"]), "why": row["why"]},
             **{name: row[name].isoformat() for name in ("begins", "ends")},
         }
+        for row in rows
+    ]
+
+
+async def entries(connection: Any, begins: datetime, after: str, until: datetime, limit: int) -> list[dict[str, Any]]:
+    """Records by the time of their admission, as JSON-ready values: from ``begins`` (there, after the trace ``after``)
+    to before ``until``, at most ``limit``. What nobody said to be the caller's own is the company's to pay."""
+    rows = await connection.fetch(ENTRIES, begins, after, until, limit)
+    times = ("time", "ended")
+    return [
+        dict(row)
+        | {name: None if row[name] is None else row[name].isoformat() for name in times}
+        | {"cost_usd": plain(row["cost_usd"])}
         for row in rows
     ]
 

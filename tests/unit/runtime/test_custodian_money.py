@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.unit.runtime.custodian_world import ADMIN, HOOKS, World, running
@@ -113,3 +115,72 @@ class TestRaising:
     async def test_only_the_operator_asks_and_raises(self, world: World, headers: dict[str, str]) -> None:
         assert (await world.http.get("/budgets", headers=headers)).status_code == 401
         assert (await world.http.post("/budgets/raises", json=HOUR, headers=headers)).status_code == 401
+
+
+class TestLedger:
+    """A day's records, page by page."""
+
+    async def day(self, world: World, **changes: Any) -> Any:
+        now = datetime.now(UTC)
+        span = {"from": (now - timedelta(hours=1)).isoformat(), "until": (now + timedelta(hours=1)).isoformat()}
+        return await world.http.get("/ledger", params=span | changes, headers=ADMIN)
+
+    async def test_every_record_with_what_it_took(self, world: World) -> None:
+        settled, about = await world.asserted(**CAROL)
+        await world.tell("admitted", settled, estimate=ONE)
+        await world.tell("settled", settled, input_tokens=1, output_tokens=0)
+        refused, _ = await world.asserted(sub="sub-of-alice", preferred_username="alice")
+        await world.tell("refused", refused, status=400, reason="guard_blocked")
+        told = (await self.day(world)).json()
+        assert told["next"] is None
+        first, second = told["entries"]
+        assert datetime.fromisoformat(first["time"]) <= datetime.fromisoformat(first.pop("ended"))
+        assert datetime.fromisoformat(first.pop("time")) <= datetime.fromisoformat(second["time"])
+        assert first == {
+            **{"trace": about.trace, "sub": "sub-of-carol", "name": "carol", "payer": "company"},
+            **{"state": "settled", "status": 200, "reason": None},
+            **{"input_tokens": 1, "output_tokens": 0, "cost_usd": "0.000001"},
+        }
+        assert (second["state"], second["reason"], second["cost_usd"]) == ("refused", "guard_blocked", "0")
+
+    async def test_one_that_is_under_way(self, world: World) -> None:
+        await admitted(world, ONE)
+        (only,) = (await self.day(world)).json()["entries"]
+        assert (only["state"], only["ended"], only["status"], only["cost_usd"]) == ("admitted", None, None, "0")
+
+    async def test_page_by_page_none_twice_and_none_left_out(self, world: World) -> None:
+        for _ in range(5):
+            await admitted(world, {"input_tokens": 0, "output_tokens": 0})
+        connection = await asyncpg.connect(**world.database)
+        await connection.execute("UPDATE record SET admitted = now()")  # all at the very same time
+        await connection.close()
+        found, where = [], {"limit": "2"}
+        for _ in range(3):
+            told = (await self.day(world, **where)).json()
+            found += [one["trace"] for one in told["entries"]]
+            where |= told["next"] or {}
+        assert told["next"] is None
+        assert len(set(found)) == len(found) == 5
+
+    async def test_the_span_s_end_is_not_in_it(self, world: World) -> None:
+        await admitted(world, ONE)
+        (only,) = (await self.day(world)).json()["entries"]
+        assert (await self.day(world, until=only["time"])).json()["entries"] == []
+        assert len((await self.day(world, **{"from": only["time"]})).json()["entries"]) == 1
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            *({"from": bad} for bad in ("yesterday", "2026-11-26", "2026-11-26T00:00:00")),
+            *({"limit": bad} for bad in ("0", "1001", "ten")),
+            {"after": "x" * 65},
+            {"day": "2026-11-26"},
+        ],
+    )
+    async def test_bad_input_is_named(self, world: World, wrong: dict[str, str]) -> None:
+        answer = await self.day(world, **wrong)
+        assert answer.status_code == 400
+        assert next(iter(wrong)) in answer.json()["error"]
+
+    async def test_only_the_operator_asks(self, world: World) -> None:
+        assert (await world.http.get("/ledger", headers=HOOKS)).status_code == 401

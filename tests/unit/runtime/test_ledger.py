@@ -133,6 +133,25 @@ class TestLately:
         assert not (await database.standing_lately(ALICE.sub, hundred)).used_up
 
 
+class TestEntries:
+    """A span of time's records, as the operator is told them."""
+
+    async def test_a_reservation_stands_for_what_was_never_told_and_an_own_account_s_cost_is_marked(
+        self, database: Database
+    ) -> None:
+        given_up, own, open_own = [await admitted(database, request=one) for one in (asking("4", TEN), OWN, OWN)]
+        await database.settle(own, ending(), Decimal(40), TEN)
+        await database.reap(timedelta(seconds=-1))
+        now = datetime.now(UTC)
+        told = await database.entries(now - timedelta(hours=1), "", now + timedelta(hours=1), 10)
+        assert [(one["trace"], one["state"], one["payer"], one["cost_usd"]) for one in told] == [
+            (given_up, "aborted", "company", "4"),
+            (own, "settled", "user", "40"),
+            (open_own, "aborted", "user", "0"),
+        ]
+        assert (told[0]["input_tokens"], told[1]["input_tokens"], told[1]["output_tokens"]) == (0, 7, 3)
+
+
 class TestTelling:
     async def test_every_mark_is_told_once_and_in_order(self, database: Database) -> None:
         for usd in ("4", "2.5", "0.1", "1.5", "1.9"):
