@@ -6,7 +6,7 @@ import errno
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -70,11 +70,11 @@ def emit_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table on stdout."""
+def table(title: str, columns: list[str], rows: list[list[str]], whole: Collection[str] = ()) -> None:
+    """A table on stdout. ``whole``: columns that are never folded, so that what is in them can be copied."""
     result = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
-        result.add_column(column, overflow="fold")
+        result.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         result.add_row(*row)
     data.print(result)

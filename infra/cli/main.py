@@ -10,6 +10,7 @@ import typer
 
 from infra.cli import audit, budget, demo, enroll, lifecycle, locking, look
 from infra.cli import drift as drift_command
+from infra.cli import reconcile as reconcile_command
 from infra.cli.arguments import As, AsJson, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
 from infra.cli.held import ENROLMENTS, KEYS
@@ -211,6 +212,20 @@ def budget_raise(
     """Let SUBJECT spend more for a time. What is to last belongs into the stack file."""
     with reported():
         budget.raise_budget(load(stack), subject, usd, lasts, why)
+
+
+@budget_app.command("reconcile")
+def budget_reconcile(
+    stack: StackName,
+    day: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Which day, in UTC; without it the last one that is over.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a day of the ledger with LiteLLM's spend and the traces. Exit code 7 if they disagree, 3 if one was not
+    seen."""
+    with reported():
+        reconcile_command.reconcile(load(stack), day, as_json=as_json)
 
 
 @demo_app.command("exfiltrate")

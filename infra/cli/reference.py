@@ -19,7 +19,7 @@ from components.blueprint import blueprint
 from components.target import Capability
 from config import load_stack
 from config.stack import Stack
-from infra.cli.drift import schema
+from infra.cli import drift, reconcile
 from infra.cli.main import app
 from infra.paths import REPOSITORY, STACKS
 from infra.plugins.litellm.provider import schema as litellm_schema
@@ -37,7 +37,8 @@ def pages() -> dict[str, str]:
         "services.md": services(),
         "targets.md": targets(),
         "litellm-plugin.md": litellm_plugin(),
-        "drift.schema.json": json.dumps(schema(), indent=2) + "\n",
+        "drift.schema.json": json.dumps(drift.schema(), indent=2) + "\n",
+        "reconcile.schema.json": json.dumps(reconcile.schema(), indent=2) + "\n",
     }
 
 
