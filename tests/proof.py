@@ -1,8 +1,9 @@
-"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with four more people.
+"""A stack of the tests' own, beside whatever else runs here: the laptop stack on other ports, with six more people.
 
 ``carol`` has a budget for less than one answer, ``dave`` one for about ten. ``eve`` is a demo user of a role that may
-use no model at all. ``frank`` leaves the company, again and again. With an authority given, models of a provider are
-declared too, which the tests themselves play.
+use no model at all. ``frank`` leaves the company, again and again. ``ivan`` and ``judy`` ask for nothing but what the
+books are compared about. With an authority given, models of a provider are declared too, which the tests themselves
+play.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def declare(folder: Path, authority: str = "") -> None:
         "budget": {"usd": 0.0002, "period": "month"},
     }
     raw["people"]["frank"] = {**person, "role": "engineer", "email": "frank@example.com"}
+    for name in ("ivan", "judy"):
+        raw["people"][name] = {**person, "role": "engineer", "email": f"{name}@example.com"}
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
     if authority:
         raw["egress"] = {"authorities": authority}

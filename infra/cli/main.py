@@ -220,12 +220,13 @@ def budget_reconcile(
     day: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Which day, in UTC; without it the last one that is over.")
     ] = None,
+    subject: OnlyAs = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare a day of the ledger with LiteLLM's spend and the traces. Exit code 7 if they disagree, 3 if one was not
     seen."""
     with reported():
-        reconcile_command.reconcile(load(stack), day, as_json=as_json)
+        reconcile_command.reconcile(load(stack), day, subject, as_json=as_json)
 
 
 @demo_app.command("exfiltrate")

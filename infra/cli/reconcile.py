@@ -11,6 +11,7 @@ import typer
 from pydantic import TypeAdapter
 
 from infra.cli.console import CommandError, Exit, emit_json, say, table
+from infra.cli.edge import unknown
 from infra.cli.loading import Loaded
 from infra.reconcile.books import Book, Day
 from infra.reconcile.looking import look
@@ -21,16 +22,18 @@ COLUMNS = ["subject", "ledger", *NAMES.values(), "difference", "verdict"]
 DATE = "--day YYYY-MM-DD: today (UTC) or a day before it"
 
 
-def reconcile(loaded: Loaded, day: str | None, *, as_json: bool) -> None:
+def reconcile(loaded: Loaded, day: str | None, subject: str | None, *, as_json: bool) -> None:
     """Compare, and print the report; ends with 7 when the books disagree, with 3 when one was not seen.
 
     Raises:
-        CommandError: no such day, or the ledger cannot be read.
+        CommandError: no such day or subject, or the ledger cannot be read.
     """
     wanted = asked_day(day, datetime.now(UTC))
     if wanted.unfinished:
         say(f"{wanted.date} is not over: what was asked for in the last minutes may not be in every book yet")
-    report = look(loaded, wanted)
+    report = look(loaded, wanted, subject)
+    if subject is not None and not report.lines and subject not in loaded.stack.subjects():
+        raise unknown(loaded.stack, subject)  # a person of a directory is in no stack file, but in the books
     if as_json:
         emit_json(document(report))
     else:

@@ -21,8 +21,8 @@ from runtime.store import Store
 LANGFUSE = Look(state="not compared", why="the traces are in Langfuse, whose API is not on the operator's entrance")
 
 
-def look(loaded: Loaded, day: Day) -> Report:
-    """Read every book. What cannot be looked at is in the report as such.
+def look(loaded: Loaded, day: Day, only: str | None = None) -> Report:
+    """Read every book. What cannot be looked at is in the report as such. ``only``: one subject's part of it.
 
     Raises:
         CommandError: the custodian does not answer, and without the ledger there is nothing to compare with.
@@ -37,7 +37,7 @@ def look(loaded: Loaded, day: Day) -> Report:
         if loaded.stack.observability.backend == "mlflow"
         else Seen(LANGFUSE),
     }
-    return reconciled(loaded.name, day, records, seen)
+    return reconciled(loaded.name, day, records, seen, only)
 
 
 def _spent(stack: Stack, store: Store, day: Day) -> list[Item]:

@@ -21,8 +21,10 @@ class Seen:
     items: Sequence[Item] = ()
 
 
-def reconciled(stack: str, day: Day, records: Sequence[Record], seen: Mapping[Book, Seen]) -> Report:
-    """The report of a day. ``records``: the ledger's, of the day and what lies about it."""
+def reconciled(
+    stack: str, day: Day, records: Sequence[Record], seen: Mapping[Book, Seen], only: str | None = None
+) -> Report:
+    """The report of a day, or one subject's part (``only``). ``records``: the ledger's, of the day and beyond it."""
     names = Names(records)
     findings: list[Finding] = []
     tallies: dict[Book, dict[str, Tally]] = {}
@@ -31,11 +33,12 @@ def reconciled(stack: str, day: Day, records: Sequence[Record], seen: Mapping[Bo
         findings += comparison.run(seen[book].items)
         tallies[book] = comparison.tallies
     lines = _lines(ledger(day, records), tallies, names, {one.subject for one in findings})
+    findings = [one for one in findings if only in (None, one.subject)]
     return Report(
         stack=stack,
         day=day.date.isoformat(),
         unfinished=day.unfinished,
-        lines=tuple(lines),
+        lines=tuple(line for line in lines if only in (None, line.subject)),
         findings=tuple(findings[:MOST]),
         more=max(len(findings) - MOST, 0),
         litellm=seen[Book.LITELLM].look,

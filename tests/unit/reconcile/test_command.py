@@ -161,6 +161,23 @@ def test_more_than_twenty_are_counted(machine: Machine) -> None:
     assert "disagree about 30 requests" in done.stderr
 
 
+def test_one_subject_alone(machine: Machine) -> None:
+    for number in range(30):
+        machine.request(number)
+    machine.rows.clear()
+    machine.request(30, "zoe")  # of a directory: in no stack file
+    assert machine.run("--as", "zoe").exit_code == 0
+    done = machine.run("--as", "alice", "--json")
+    assert done.exit_code == 7
+    assert {one["subject"] for one in json.loads(done.stdout)["lines"]} == {"alice"}
+    assert machine.run("--as", "bob").exit_code == 0, "declared, and has asked nothing"
+
+
+def test_nobody_of_that_name(machine: Machine) -> None:
+    done = machine.run("--as", "mallory")
+    assert (done.exit_code, "mallory" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("book", "said"), [("litellm", "LiteLLM's spend: ConnectError"), ("traces", "does not run")])
 def test_a_book_that_cannot_be_looked_at_is_3(machine: Machine, book: str, said: str) -> None:
     machine.request(1)
