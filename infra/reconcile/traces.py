@@ -36,9 +36,13 @@ def traces(stack: str, begins: datetime, ends: datetime) -> Iterator[Item]:
 
 
 def read(lines: Iterable[str]) -> Iterator[Item]:
-    """What the search has printed."""
+    """What the search has printed, each trace once: one that comes late moves those behind it to the next page."""
+    seen: set[str] = set()
     for line in lines:
         one = json.loads(line)
+        if one["id"] in seen:
+            continue
+        seen.add(one["id"])
         inputs, outputs = one["tokens"] or (0, 0)
         yield Item(
             id=one["id"],

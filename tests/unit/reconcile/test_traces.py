@@ -131,7 +131,8 @@ def test_what_a_trace_does_not_have_is_not_told(
 
 def test_page_by_page(mlflow: PlayedMLflow) -> None:
     ids = [f"{number:032x}" for number in range(5)]
-    mlflow.pages = [[told(ids[0]), told(ids[1])], [told(ids[2]), told(ids[3])], [told(ids[4])]]
+    again = told(ids[1])  # one came late, and moved it
+    mlflow.pages = [[told(ids[0]), told(ids[1])], [again, told(ids[2]), told(ids[3])], [told(ids[4])]]
     assert [item.trace for item in traces.traces("t", BEGINS, ENDS)] == ids
     assert [asked.get("page_token") for asked in mlflow.asked] == [None, "1", "2"]
 
