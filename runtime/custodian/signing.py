@@ -30,16 +30,20 @@ class Signing:
     def __init__(self, key: Delivered) -> None:
         self._key = key
         self._ahead: Lately[tuple[Assertion, str], Signed] = Lately(AHEAD_S, SUBJECTS)
+        self._next: set[tuple[Assertion, str]] = set()
+        """Of which the next one is about to be signed."""
 
     def signed(self, about: Assertion) -> Signed:
         """``about``, signed; of the trace of the one that was signed ahead, if there is one."""
         kept = replace(about, trace=""), self._key.value
         ahead = self._ahead.get(kept)
         self._ahead.forget(kept)  # a trace is one request's
-        # When this request has its answer.
-        asyncio.get_running_loop().call_soon(self._sign_ahead, *kept)
+        if kept not in self._next:  # one for many at once: each that nobody takes is a signature too many
+            self._next.add(kept)
+            asyncio.get_running_loop().call_soon(self._sign_ahead, kept)  # when this request has its answer
         return ahead or Signed(about.trace, sign(about, key_of(kept[1])))
 
-    def _sign_ahead(self, about: Assertion, key: str) -> None:
-        trace = new_trace()
-        self._ahead.put((about, key), Signed(trace, sign(replace(about, trace=trace), key_of(key))))
+    def _sign_ahead(self, kept: tuple[Assertion, str]) -> None:
+        self._next.discard(kept)
+        trace, (about, key) = new_trace(), kept
+        self._ahead.put(kept, Signed(trace, sign(replace(about, trace=trace), key_of(key))))

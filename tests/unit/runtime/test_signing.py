@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import OKPKey
 
-from runtime.assertion import LIFETIME_S, Assertion, InvalidAssertionError, verify
+from runtime.assertion import LIFETIME_S, Assertion, InvalidAssertionError, sign, verify
+from runtime.custodian import signing as module
 from runtime.custodian.signing import AHEAD_S, Signed, Signing
+from runtime.custodian.traces import new_trace
 from runtime.with_secrets import Delivered
 from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.recorded import about
@@ -50,6 +52,20 @@ async def test_two_at_once_are_not_given_the_same(signing: Signing) -> None:
     both = signing.signed(replace(ALICE, trace="1" * 32)), signing.signed(replace(ALICE, trace="2" * 32))
     assert both[0].trace not in ("1" * 32, "2" * 32)
     assert both[1].trace == "2" * 32
+
+
+async def test_however_many_come_at_once_one_is_signed_ahead(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Assertion] = []
+
+    def counted(entry: Assertion, key: OKPKey) -> str:
+        made.append(entry)
+        return sign(entry, key)
+
+    monkeypatch.setattr(module, "sign", counted)
+    for _ in range(16):
+        signing.signed(replace(ALICE, trace=new_trace()))
+    await asyncio.sleep(0)
+    assert len(made) == 17
 
 
 async def test_nobody_is_given_somebody_else_s(signing: Signing) -> None:
