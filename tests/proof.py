@@ -38,9 +38,9 @@ ANTHROPIC_KEY = "sk-ant-api03-" + "proofcanaryA" * 4
 OPENAI_KEY = "sk-proj-" + "proofcanaryO" * 4
 USER_TOKEN = "sk-ant-oat01-" + "proofcanaryU" * 4
 OTHER_USER_TOKEN = "sk-ant-oat01-" + "proofcanaryV" * 4
+"""Of an account with another e-mail address than anybody's here."""
 CAREFUL = {"models": ["smollm2"], "mfa": True, "budget": {"usd": 5, "period": "month"}}
 """A role that asks for a second factor, as a stack file declares it."""
-"""Of an account with another e-mail address than anybody's here."""
 PRICE = {"input": 3, "output": 15}
 PROVIDER_MODELS: dict[str, dict[str, Any]] = {
     "claude": {"provider": "anthropic", "api_key": "secret://anthropic-api-key"},
