@@ -15,7 +15,7 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, Servic
 from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
-from runtime.contract import CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
+from runtime.contract import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
@@ -30,9 +30,6 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
 
 ROUTES_PATH = "/api/http/routers"
 """Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
-
-CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
-"""What the page ``/me`` can do for whoever has signed in."""
 
 STORES = {"mlflow": 5000, "langfuse": 3000}
 """Trace store -> its port."""

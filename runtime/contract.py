@@ -348,6 +348,8 @@ and fail, for what has a body is not sent twice."""
 EGRESS_PLACEHOLDER = "praxis-egress"
 """What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""
 
+CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
+"""What the page ``/me`` can do for whoever has signed in: the edge lets these through, the custodian does them."""
 CONSOLE_TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
 """Where the sign-in (oauth2-proxy) puts the access token of whoever has signed in; no console gets it."""
 TICKET_HEADER = "x-praxis-ticket"

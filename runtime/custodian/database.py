@@ -144,9 +144,9 @@ class Database:
                 holders.put(digest, known)
         return known
 
-    async def keys(self) -> list[dict[str, Any]]:
-        """The virtual keys that are good now."""
-        return await virtual_keys.good(self.pool)
+    async def keys(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The virtual keys that are good now; ``name``: of this subject alone."""
+        return await virtual_keys.good(self.pool, name)
 
     async def revoke_keys(self, name: str, key: str | None) -> int:
         """End the use of a subject's virtual keys, or of one; returns of how many."""

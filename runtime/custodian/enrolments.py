@@ -168,11 +168,12 @@ class Enrolments:
 
         return await self._database.write(work)
 
-    async def good(self) -> list[dict[str, Any]]:
-        """Every enrolment that is good now, as JSON-ready values."""
+    async def good(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Every enrolment that is good now, or those of one subject, as JSON-ready values."""
         rows = await self._database.pool.fetch(
             f"SELECT {CALLED} AS enrolment, name, client, device, account IS NOT NULL AS bound, created, expires,"  # noqa: S608
-            f" last_used FROM enrolment WHERE {_GOOD} ORDER BY name, created"
+            f" last_used FROM enrolment WHERE {_GOOD} AND ($1::text IS NULL OR name = $1) ORDER BY name, created",
+            name,
         )
         times = ("created", "expires", "last_used")
         return [{**dict(row), **{name: row[name] and row[name].isoformat() for name in times}} for row in rows]

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from runtime.clients import Client, settings
-from runtime.contract import CATEGORIES, EffectivePolicy, plain
+from runtime.contract import CATEGORIES, CONSOLE_FORMS, EffectivePolicy, plain
 from runtime.custodian.consoles_api import Look, of_person, page, refused
 from runtime.custodian.gate import KEY_LIFETIME_S, Gate
 from runtime.custodian.ledger import Standing
@@ -35,8 +35,7 @@ def routes(gate: Gate, base: str) -> list[Route]:
     async def me(_: Request, subject: Subject) -> Response:
         policy = gate.policy(subject)
         standing = await gate.database.standing(subject.sub, policy.budget)
-        keys = [key for key in await gate.database.keys() if key["name"] == subject.name]
-        enrolments = [one for one in await gate.enrolments.good() if one["name"] == subject.name]
+        keys, enrolments = await gate.database.keys(subject.name), await gate.enrolments.good(subject.name)
         return page(
             "me.html", subject=subject, keys=keys, enrolments=enrolments, base=base, **told(gate, policy, standing)
         )
@@ -59,13 +58,8 @@ def routes(gate: Gate, base: str) -> list[Route]:
         await gate.enrolments.revoke(subject.name, await _field(request, "enrolment"))
         return RedirectResponse("/me", 303)
 
-    doing: dict[str, Look] = {
-        "make-key": make_key,
-        "revoke-key": revoke_key,
-        "enroll": enroll,
-        "revoke-enrolment": revoke_enrolment,
-    }
-    done = [Route(f"/console/me/{name}", person(_from_here(do)), methods=["POST"]) for name, do in doing.items()]
+    doing = zip(CONSOLE_FORMS, (make_key, revoke_key, enroll, revoke_enrolment), strict=True)
+    done = [Route(f"/console/me/{name}", person(_from_here(do)), methods=["POST"]) for name, do in doing]
     return [Route("/console/me", me), *done]
 
 

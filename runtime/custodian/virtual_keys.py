@@ -50,11 +50,12 @@ async def subject_of(connection: Any, digest: bytes) -> Subject | None:
     return Subject(**{**dict(row), "kind": Kind(row["kind"]), "credential": "virtual-key"})
 
 
-async def good(connection: Any) -> list[dict[str, Any]]:
-    """Every key that is good now, as JSON-ready values."""
+async def good(connection: Any, name: str | None = None) -> list[dict[str, Any]]:
+    """Every key that is good now, or those of one subject, as JSON-ready values."""
     rows = await connection.fetch(
         f"SELECT {CALLED} AS key, name, role, department, created, expires FROM virtual_key"  # noqa: S608
-        " WHERE revoked IS NULL AND expires > now() ORDER BY name, created"
+        " WHERE revoked IS NULL AND expires > now() AND ($1::text IS NULL OR name = $1) ORDER BY name, created",
+        name,
     )
     return [{**dict(row), **{name: row[name].isoformat() for name in ("created", "expires")}} for row in rows]
 
