@@ -28,6 +28,8 @@ async def serve() -> None:
         access_log=False,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_S,
+        server_header=False,
+        date_header=False,
     )
     main = uvicorn.Server(config)
     servers = [main, egress_api.server(egress)] if settings.upstreams.upstreams else [main]

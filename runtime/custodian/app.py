@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
@@ -96,6 +97,18 @@ class RecordBody(BaseModel):
         )
 
 
+class _Alone:
+    """An answer to a request's headers, with as little around it as can be: every request to a model waits for it."""
+
+    def __init__(self, answer: Callable[[Mapping[str, str]], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Of a header that comes twice the first counts, as it does elsewhere.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        await (await self._answer(headers))(scope, receive, send)
+
+
 class Custodian:
     """All routes, over one gate and one database."""
 
@@ -108,7 +121,7 @@ class Custodian:
     def routes(self) -> list[Route]:
         """Path and method of everything that is served."""
         return [
-            Route("/auth", self.auth),
+            Route("/auth", _Alone(self.auth), methods=["GET"]),
             Route("/healthz", self.healthz),
             Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
@@ -129,10 +142,10 @@ class Custodian:
     def _is_operator(self, request: Request) -> bool:
         return _holds(request, self._settings.admin_token)
 
-    async def auth(self, request: Request) -> Response:
+    async def auth(self, headers: Mapping[str, str]) -> Response:
         """Traefik's forwardAuth: 200 with the headers to put on the request, or the refusal for the caller."""
-        trace, dialect = new_trace(), dialect_of(request.headers.get("x-forwarded-uri", ""))
-        decided = await self._gate.pass_on(request.headers, trace, dialect)
+        trace, dialect = new_trace(), dialect_of(headers.get("x-forwarded-uri", ""))
+        decided = await self._gate.pass_on(headers, trace, dialect)
         if isinstance(decided, Refusal):
             return answer(decided, dialect, trace)
         return Response(headers=decided)
