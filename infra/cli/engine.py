@@ -136,6 +136,9 @@ def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:
     ``held``: what the state holds (:func:`deployment`).
     Nothing is lost by it: whatever such a run has made carries its name and the stack's label, and is taken over by
     the run that makes it again.
+
+    Raises:
+        CommandError: another run holds the stack, and the operations may be its own.
     """
     begun = held.get("pending_operations") or []
     if begun:
@@ -181,7 +184,10 @@ def _replace(stack: automation.Stack, held: Mapping[str, Any]) -> None:
     with NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"version": STATE_VERSION, "deployment": held}, file)
         file.flush()
-        _pulumi(stack, "stack", "import", "--file", file.name)
+        try:
+            _pulumi(stack, "stack", "import", "--file", file.name)
+        except automation.CommandError as error:
+            raise failure(error) from None
 
 
 def unprotect(stack: automation.Stack) -> None:
@@ -209,9 +215,9 @@ def unheard(_: str) -> None:
     """Takes the engine's own text: its events say it better."""
 
 
-def failure(error: automation.CommandError, progress: Progress) -> CommandError:
+def failure(error: automation.CommandError, progress: Progress | None = None) -> CommandError:
     """The engine's failure as one message: what it said of the resources, or its own last words."""
-    text = "\n".join(dict.fromkeys(progress.errors)) or str(error).strip()
+    text = "\n".join(dict.fromkeys(progress.errors if progress else ())) or str(error).strip()
     if "currently locked" in str(error):
         held = re.search(r"created by (\S+ \(pid \d+\)[^\n]*)", str(error))
         whose = f" ({held[1].strip()})" if held else ""
