@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_keycloak as keycloak
 
+from config.keys import key_set
 from config.stack import Agent, Person, Stack, Subject
 
 REALM = "praxis"
@@ -41,6 +42,11 @@ Secret = Callable[[str], pulumi.Output[str]]
 def agent_client(name: str) -> str:
     """Client id of an agent's service account."""
     return f"agent-{name}"
+
+
+def agent_secret(name: str) -> str:
+    """Name in the store of the secret by which an agent signs in that has no key of its own."""
+    return f"agent-{name}-client-secret"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +285,7 @@ class Realm(pulumi.ComponentResource):
             client_id=agent_client(name),
             name=name,
             access_type="CONFIDENTIAL",
-            client_secret=self._args.secret(f"agent-{name}-client-secret"),
+            **self._proof(name, agent),
             service_accounts_enabled=True,
             opts=self._opts,
         )
@@ -293,6 +299,13 @@ class Realm(pulumi.ComponentResource):
             opts=self._opts,
         )
         self._member(f"agent-{name}", client.service_account_user_id, agent)
+
+    def _proof(self, name: str, agent: Agent) -> dict[str, Any]:
+        """How an agent proves who it is, as settings of its client."""
+        if agent.public_keys is None:
+            return {"client_secret": self._args.secret(agent_secret(name))}
+        keys = {"use.jwks.string": "true", "jwks.string": key_set(agent.public_keys)}
+        return {"client_authenticator_type": "client-jwt", "extra_config": keys}
 
     def _member(self, who: str, user_id: pulumi.Output[str], subject: Subject) -> None:
         keycloak.UserGroups(

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, StringConstraints, model_validator
 
 from config.identity import GoogleDirectory, Identity
+from config.keys import PublicKey
 from config.providers import PROVIDERS
 from config.secrets import SecretReference, SecretsFile, SecretsPlace
 from config.yaml import KeyPath
@@ -143,6 +144,9 @@ class Agent(Subject):
     """A program that acts for the company: a service account under the same rules as a person."""
 
     description: str = ""
+    public_keys: tuple[PublicKey, ...] | None = Field(default=None, min_length=1, max_length=4)
+    """The agent signs in by a private key of its own, which nobody else has, and by no secret (RFC 7523; a client of
+    ``private_key_jwt``). Several, while it changes from one to the next."""
 
 
 class Observability(Model):
@@ -224,6 +228,10 @@ class Stack(Model):
     def subjects(self) -> dict[str, Person | Agent]:
         """People and agents by name."""
         return {**self.people, **self.agents}
+
+    def agents_with_secret(self) -> list[str]:
+        """Names of the agents that sign in by a secret, which Praxis makes; the others have keys of their own."""
+        return [name for name, agent in self.agents.items() if agent.public_keys is None]
 
     def roles_with_mfa(self) -> list[str]:
         """Names of the roles whose people must give a second factor."""

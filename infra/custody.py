@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from components.data import databases
 from components.langfuse import PUBLIC_KEY
+from components.realm import agent_secret
 from config.egress import routes
 from config.stack import Stack
 from infra.paths import stack_folder
@@ -108,7 +109,7 @@ def recipes(stack: Stack) -> dict[str, Recipe]:
         }
     if stack.environment == "demo":
         made |= {f"person-{name}-password": Password() for name in stack.people}
-    return made | {f"agent-{name}-client-secret": Password() for name in stack.agents}
+    return made | {agent_secret(name): Password() for name in stack.agents_with_secret()}
 
 
 def public_names(stack: Stack) -> set[str]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from components.blueprint import blueprint
 from components.data import databases
+from components.realm import agent_secret
 from config.stack import Stack
 from runtime.store import AUDIT_KEY, PublicKey, Recipe
 
@@ -112,7 +113,7 @@ def _steps(secret: str, stack: Stack, services: tuple[str, ...]) -> list[Step]:
     if secret in stack.secret_names():
         return [Step.REDELIVERED]  # the custodian reads a provider's key anew for each request
     subjects = {f"person-{person}-password" for person in stack.people}
-    subjects |= {f"agent-{agent}-client-secret" for agent in stack.agents}
+    subjects |= {agent_secret(agent) for agent in stack.agents_with_secret()}
     steps = [Step.REDELIVERED] if services else []
     if {"edge", "egress"} & set(services):
         steps.append(Step.CERTIFICATE)

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import yaml
+from joserfc.jwk import ECKey
 
 from config import load_stack
 from config.stack import Stack
@@ -41,6 +42,8 @@ OTHER_USER_TOKEN = "sk-ant-oat01-" + "proofcanaryV" * 4
 """Of an account with another e-mail address than anybody's here."""
 CAREFUL = {"models": ["smollm2"], "mfa": True, "budget": {"usd": 5, "period": "month"}}
 """A role that asks for a second factor, as a stack file declares it."""
+ROBOT = ECKey.generate_key("P-256")
+"""The key by which the agent of this name signs in."""
 PRICE = {"input": 3, "output": 15}
 PROVIDER_MODELS: dict[str, dict[str, Any]] = {
     "claude": {"provider": "anthropic", "api_key": "secret://anthropic-api-key"},
@@ -70,6 +73,11 @@ def declare(folder: Path, authority: str = "") -> None:
     raw["people"]["frank"] = {**person, "role": "engineer", "email": "frank@example.com"}
     for name in ("ivan", "judy"):
         raw["people"][name] = {**person, "role": "engineer", "email": f"{name}@example.com"}
+    raw["agents"]["robot"] = {
+        "role": "analyst",
+        "department": "finance",
+        "public_keys": [ROBOT.as_pem(private=False).decode()],
+    }
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}
     if authority:
         raw["egress"] = {"authorities": authority}

@@ -19,5 +19,9 @@ ValueFile = Annotated[
 Expires = Annotated[
     str | None, typer.Option(metavar="WHEN", help="When the value stops being good: 90d, or a date (2030-01-31).")
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="The private key (PEM) of an agent that signs in by one."),
+]
 OnlyAs = Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")]
 As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from components.identity import issuer, public_url
-from components.realm import CLI_CLIENT, DEMO_CLIENT, agent_client
+from components.realm import CLI_CLIENT, DEMO_CLIENT
 from config.stack import Stack
+from infra.cli import agents
 from infra.cli.console import CommandError, Exit, say
 from runtime.store import Store
 
@@ -34,16 +36,16 @@ def client(stack: Stack, timeout_s: float = 120) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{stack.edge.http_port}", timeout=timeout_s, trust_env=False)
 
 
-def obtain(stack: Stack, store: Store, subject: str) -> Credential:
-    """An access token of a declared person or agent.
+def obtain(stack: Stack, store: Store, subject: str, key: Path | None = None) -> Credential:
+    """An access token of a declared person or agent. ``key``: file of the private key of an agent that has one.
 
     Raises:
         CommandError: no such subject, the stack does not answer, or Keycloak refuses.
     """
     if subject in stack.agents:
-        secret = store.get(f"agent-{subject}-client-secret")
-        form = {"grant_type": "client_credentials", "client_id": agent_client(subject), "client_secret": secret}
-        return _token(stack, subject, form, demo=False)
+        return _token(stack, subject, agents.proof(stack, store, subject, key), demo=False)
+    if key is not None:
+        raise CommandError("only agents sign in by keys", fix="leave --key away", code=Exit.USAGE)
     if subject in stack.people and stack.environment == "demo":
         role = stack.people[subject].role
         if stack.roles[role].mfa:

@@ -122,7 +122,7 @@ def _decided(loaded: Loaded, store: Store, say: Say) -> tuple[Loaded, Store]:
 
 
 def _prove(loaded: Loaded, store: Store, steps: Steps, *, as_json: bool) -> None:
-    people, agents = list(loaded.stack.people)[:1], list(loaded.stack.agents)[:1]
+    people, agents = list(loaded.stack.people)[:1], loaded.stack.agents_with_secret()[:1]
     if loaded.stack.environment != "demo":
         people = []  # a person signs in with a browser there
     subjects = [*people, *agents]

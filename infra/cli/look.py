@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 
 from components.identity import api_url, public_url
 from config.explain import explain as explained
@@ -120,8 +121,8 @@ class CredentialKind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
-def credential(loaded: Loaded, subject: str, kind: CredentialKind) -> edge.Credential:
-    """A credential of ``subject``.
+def credential(loaded: Loaded, subject: str, kind: CredentialKind, key: Path | None = None) -> edge.Credential:
+    """A credential of ``subject``. ``key``: file of the private key of an agent that signs in by one.
 
     Raises:
         CommandError: no such subject, or no such credential in this environment.
@@ -133,7 +134,7 @@ def credential(loaded: Loaded, subject: str, kind: CredentialKind) -> edge.Crede
         return edge.Credential(
             subject=subject, token=store.get(f"person-{subject}-password"), expires_in_s=0, demo=True
         )
-    access = edge.obtain(loaded.stack, store, subject)
+    access = edge.obtain(loaded.stack, store, subject, key)
     return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access)
 
 

@@ -11,7 +11,7 @@ import typer
 from infra.cli import audit, budget, demo, enroll, lifecycle, locking, look
 from infra.cli import drift as drift_command
 from infra.cli import reconcile as reconcile_command
-from infra.cli.arguments import As, AsJson, OnlyAs, StackName, Yes
+from infra.cli.arguments import As, AsJson, KeyFile, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
 from infra.cli.held import ENROLMENTS, KEYS
 from infra.cli.loading import load
@@ -120,10 +120,11 @@ def token(
         look.CredentialKind,
         typer.Option(help="access: minutes; virtual-key: days, for tools; password: for the browser, in a demo alone."),
     ] = look.CredentialKind.ACCESS,
+    key: KeyFile = None,
 ) -> None:
     """Print a credential of SUBJECT: the last line of stdout."""
     with reported():
-        credential = look.credential(load(stack), subject, kind)
+        credential = look.credential(load(stack), subject, kind, key)
         lasts = f", good for {credential.expires_in_s} s" if credential.expires_in_s else ""
         say(f"{kind} of {subject}{lasts}")
         if credential.demo:

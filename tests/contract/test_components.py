@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from joserfc.jwk import ECKey
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
@@ -19,9 +20,11 @@ from components import custodian, data, edge, federation, flows, gateway, govern
 from components.blueprint import AiGateway, AiGatewayArgs, blueprint
 from components.target import Capability, CapabilityError
 from config import load_stack
+from config.keys import key_set
 from config.stack import Stack
 from infra.cli.keycloak import resource
 from infra.cli.rotating import LITELLM_PROVIDER
+from infra.custody import recipes
 from infra.paths import STACKS
 from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
@@ -137,6 +140,19 @@ class TestComposition:
         groups = built.named("keycloak:index/userGroups:UserGroups")
         assert "praxis-identity-praxis-agent-nightly-report-department" in groups
         assert len(groups) == len(stack.subjects())
+
+    def test_an_agent_with_a_key_of_its_own_has_no_secret(self, stack: Stack) -> None:
+        pem = ECKey.generate_key("P-256").as_pem(private=False).decode()
+        agents = {name: agent.model_copy(update={"public_keys": (pem,)}) for name, agent in stack.agents.items()}
+        keyed = stack.model_copy(update={"agents": agents})
+        client = build(keyed).inputs("keycloak:openid/client:Client")["praxis-identity-praxis-agent-nightly-report"]
+        assert (client["clientAuthenticatorType"], client["extraConfig"]) == (
+            "client-jwt",
+            {"use.jwks.string": "true", "jwks.string": key_set([pem])},
+        )
+        assert "clientSecret" not in client
+        assert "agent-nightly-report-client-secret" in recipes(stack)
+        assert "agent-nightly-report-client-secret" not in recipes(keyed)
 
     def test_a_directory_is_an_identity_provider_with_its_mappers(self) -> None:
         built = build(federated())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from infra.plugins.standins.keycloak.table import Field, TableType, flag, pick, plainly, put, segment
+from infra.plugins.standins.keycloak.extras import WithExtras
+from infra.plugins.standins.keycloak.table import Field, flag, pick, plainly, put, segment
 from infra.plugins.standins.kinds import Call
 from infra.plugins.standins.values import Plain, known
 
@@ -23,29 +24,10 @@ NAME_ID_FORMATS: Mapping[str, str] = {
 _NAMES_OF_FORMATS = {urn: name for name, urn in NAME_ID_FORMATS.items()}
 
 
-class Configured(TableType):
-    """What has, besides its properties, an ``extraConfig``: texts put into Keycloak's ``config`` as they are.
-
-    As upstream, only what was declared there is read back.
-    """
+class Configured(WithExtras):
+    """What is the realm's and has an ``extraConfig``."""
 
     place: ClassVar[tuple[str, ...]] = ("realm",)
-
-    def body(self, inputs: Plain) -> dict[str, Any]:
-        body = super().body(inputs)
-        for key, value in inputs.get("extraConfig", {}).items():
-            body.setdefault("config", {})[key] = value
-        return body
-
-    def state(self, body: Mapping[str, Any], known: Plain) -> Plain:
-        found = body.get("config") or {}
-        extra = {key: found[key] for key in known.get("extraConfig", {}) if found.get(key)}
-        return {**super().state(body, known), "extraConfig": extra}
-
-    def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
-        extra = new.get("extraConfig", {})
-        gone = dict.fromkeys(old.get("extraConfig", {}).keys() - extra.keys(), "")  # an empty text takes one away
-        return super().update(resource_id, old, {**new, "extraConfig": {**extra, **gone}} if gone else new, call)
 
 
 class ProviderType(Configured):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from infra.plugins.standins.keycloak.client import Admin
+from infra.plugins.standins.keycloak.extras import WithExtras
 from infra.plugins.standins.keycloak.table import Field, TableType, flag, joined, number, plainly, segment, texts
 from infra.plugins.standins.kinds import Call, GoneError, PluginError, ResourceType
 from infra.plugins.standins.values import Plain, known
@@ -20,7 +21,7 @@ _OVERRIDES = {"browserId": "browser", "directGrantId": "direct_grant"}
 """A client's own flows in place of the realm's, as the official plugin and as Keycloak calls them."""
 
 
-class ClientType(TableType):
+class ClientType(WithExtras):
     """``keycloak:openid/client:Client``; its id is Keycloak's own, not the client id."""
 
     token = "keycloak:openid/client:Client"  # noqa: S105 - a type token
@@ -61,8 +62,9 @@ class ClientType(TableType):
         "frontchannelLogoutUrl": plainly("attributes.frontchannel\\.logout\\.url"),
         "standardTokenExchangeEnabled": flag("attributes.standard\\.token\\.exchange\\.enabled"),
     }
+    extras_in = "attributes"
     constant = {"protocol": "openid-connect"}
-    supported = frozenset({*fields, "accessType", "authenticationFlowBindingOverrides", "realmId"})
+    supported = frozenset({*fields, "accessType", "authenticationFlowBindingOverrides", "extraConfig", "realmId"})
     defaults = {
         "alwaysDisplayInConsole": False,
         "backchannelLogoutSessionRequired": True,
