@@ -12,13 +12,13 @@ import yaml
 
 from components.spec import CONFIG_FOLDER
 from config.stack import Stack
-from runtime.contract import TICKET_HEADER
+from runtime.contract import CALL_HEADER, TICKET_HEADER
 
 PORT, PING = 8200, 8082
 ENTRY = "egress"
 INTERNAL = (
     TICKET_HEADER.title(),
-    "X-Litellm-Call-Id",
+    CALL_HEADER.title(),
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Port",

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pydantic import AfterValidator
 
+Key = RSAKey | ECKey | OKPKey
 RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _KINDS = f"RSA of at least {RSA_BITS} bits, EC (P-256, P-384, P-521) or Ed25519"
 
 
-def jwk(pem: str) -> RSAKey | ECKey | OKPKey:
+def jwk(pem: str) -> Key:
     """The key in ``pem``.
 
     Raises:

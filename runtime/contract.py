@@ -352,6 +352,9 @@ CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
 """What the page ``/me`` can do for whoever has signed in: the edge lets these through, the custodian does them."""
 CONSOLE_TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
 """Where the sign-in (oauth2-proxy) puts the access token of whoever has signed in; no console gets it."""
+CALL_HEADER = "x-litellm-call-id"
+"""LiteLLM writes it into its own row of the request's spend: the trace, by which that row is found again. LiteLLM hands
+it on like every such header; the egress takes it off."""
 TICKET_HEADER = "x-praxis-ticket"
 """Stands on a request to a provider for the admitted record that it belongs to."""
 

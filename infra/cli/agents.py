@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from components.identity import issuer
 from components.realm import agent_client, agent_secret
-from config.keys import jwk
+from config.keys import Key, jwk
 from config.stack import Stack
 from infra.cli.console import CommandError, Exit
 from runtime.store import Store
@@ -21,8 +21,6 @@ from runtime.store import Store
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LIFETIME_S = 60
 _OF_CURVE = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
-
-Key = RSAKey | ECKey | OKPKey
 
 
 def proof(stack: Stack, store: Store, name: str, key_file: Path | None) -> dict[str, str]:

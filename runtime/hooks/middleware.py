@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
 from runtime.contract import (
+    CALL_HEADER,
     COUNT_PATH,
     TICKET_HEADER,
     EffectivePolicy,
@@ -45,9 +46,6 @@ LOOKING = frozenset({"/v1/models"})
 INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
 whatever it would forward to a provider."""
-CALL_HEADER = b"x-litellm-call-id"
-"""LiteLLM writes it into its own row of the request's spend: the trace, by which that row is found again. LiteLLM hands
-it on like every such header; the egress takes it off."""
 NOT_RECORDED = Refusal(status=503, code="not_recorded", message="the request could not be recorded, so it was not sent")
 
 
@@ -128,7 +126,7 @@ class Gate:
             await refuse(send, error.refusal, exchange.dialect, exchange.about.trace)
             return
         inner["headers"].append((b"content-length", str(len(content)).encode()))
-        inner["headers"].append((CALL_HEADER, exchange.about.trace.encode()))
+        inner["headers"].append((CALL_HEADER.encode(), exchange.about.trace.encode()))
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
         answer = Answer(self, exchange, send, counted=True)

@@ -9,7 +9,8 @@ import pytest
 from joserfc.jwk import ECKey
 
 from components.realm import REALM
-from infra.cli.agents import ASSERTION, Key, assertion
+from config.keys import Key
+from infra.cli.agents import ASSERTION, assertion
 from tests.proof import NAME, PORTS, ROBOT, Proof
 
 REALM_URL = f"http://id.localhost:{PORTS['http_port']}/realms/{REALM}"

@@ -10,8 +10,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from config import load_stack
+from config.keys import Key
 from config.stack import Stack
-from infra.cli.agents import ASSERTION, LIFETIME_S, Key, proof
+from infra.cli.agents import ASSERTION, LIFETIME_S, proof
 from infra.cli.console import CommandError, Exit
 from infra.paths import STACKS
 from runtime.store import Store

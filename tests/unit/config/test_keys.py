@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from config import SettingsError, load_stack
-from config.keys import jwk, key_set
+from config.keys import Key, jwk, key_set
 from infra.paths import STACKS
 
-PRIVATE: dict[str, RSAKey | ECKey | OKPKey] = {
+PRIVATE: dict[str, Key] = {
     "RSA": RSAKey.generate_key(2048),
     "P-256": ECKey.generate_key("P-256"),
     "P-384": ECKey.generate_key("P-384"),
@@ -25,7 +25,7 @@ PRIVATE: dict[str, RSAKey | ECKey | OKPKey] = {
 }
 
 
-def public(key: RSAKey | ECKey | OKPKey) -> str:
+def public(key: Key) -> str:
     return key.as_pem(private=False).decode()
 
 

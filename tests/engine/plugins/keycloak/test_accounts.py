@@ -10,8 +10,8 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from pulumi import automation
 
 from components.realm import agent_client
-from config.keys import key_set
-from infra.cli.agents import ASSERTION, Key, assertion
+from config.keys import Key, key_set
+from infra.cli.agents import ASSERTION, assertion
 from tests.engine.plugins.conftest import Deployer
 from tests.engine.plugins.keycloak_server import Server, signed_in
 

@@ -11,7 +11,6 @@ from joserfc.jwk import OKPKey
 
 from components import way_out
 from runtime.assertion import sign
-from runtime.hooks.middleware import CALL_HEADER
 from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.hooks.gate_world import (
     BOTH,
@@ -57,7 +56,7 @@ class TestPassing:
         assert "traceparent" not in headers
         ours = {name: value for name, value in headers.items() if name.startswith("x-")}
         assert ours == {"x-litellm-call-id": told["trace"]}, "LiteLLM would forward any other to the provider"
-        assert CALL_HEADER.decode().title() in way_out.INTERNAL, "and there the egress takes it off"
+        assert "X-Litellm-Call-Id" in way_out.INTERNAL, "and there the egress takes it off"
         assert headers["anthropic-beta"] == "b1"
         assert headers["authorization"] == "Bearer sk-of-the-subject"
         assert (body["temperature"], body["messages"][0]["content"]) == (0.5, "grüße")
