@@ -18,6 +18,7 @@ from pulumi.automation.events import EngineEvent
 from infra.cli.console import CommandError, Exit, Steps, say
 from infra.cli.interrupted import RUN, free_locks
 from infra.cli.loading import Loaded
+from infra.cli.spare import torn
 from infra.paths import REPOSITORY
 from infra.supply.engine import state_file
 
@@ -125,9 +126,22 @@ def deployment(stack: automation.Stack) -> dict[str, Any]:
     try:
         held: dict[str, Any] = json.loads(_pulumi(stack, "stack", "export"))["deployment"] or {}
     except automation.CommandError as error:
+        file = state_file(stack.name)
+        if torn(file):
+            raise CommandError(f"the stack's state is torn: {file}", fix=f"put back a copy of it: {MOVING}") from None
         message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
         raise CommandError(message, code=Exit.UNREACHABLE) from None
     return held
+
+
+def refuse_beside_another(stack: automation.Stack, held: Mapping[str, Any]) -> None:
+    """The engine is asked to write what the state holds already: it does so under its lock, wherever that is.
+
+    Raises:
+        CommandError: another run holds the stack, and what has begun may be its own.
+    """
+    if held.get("pending_operations"):
+        _replace(stack, held)
 
 
 def settle(stack: automation.Stack, held: Mapping[str, Any]) -> list[str]:

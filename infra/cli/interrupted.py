@@ -36,6 +36,13 @@ def free_locks(name: str, said: Callable[[str], None]) -> None:
             said(f"freed the lock of run {pid}, which is gone")
 
 
+def interrupt(name: str) -> None:
+    """Have the engine that changes the stack end what it is at and begin nothing more, as Ctrl-C does."""
+    for _, pid in _locks(name):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+
+
 def _locks(name: str) -> Iterator[tuple[Path, int]]:
     for file in (state_folder() / LOCKS).rglob(f"{name}/*.json"):
         with suppress(FileNotFoundError, ValueError, KeyError):  # ended meanwhile, or half-written

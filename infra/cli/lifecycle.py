@@ -19,6 +19,7 @@ from infra.cli.containers import mounted, remove_rest, remove_unknown, running, 
 from infra.cli.engine import Progress, counted, deployment, failure, forget, select, settle, unheard, unprotect
 from infra.cli.keycloak import answers
 from infra.cli.loading import Loaded
+from infra.cli.spare import spare
 from infra.drift.containers import declared_in
 from infra.drift.engine import Announced
 from infra.places import where
@@ -40,8 +41,8 @@ def up(loaded: Loaded, *, as_json: bool, yes: bool = False) -> None:
     _write_authority(loaded, store)
     stack = select(loaded)
     steps(f"looking at stack '{loaded.name}'")
-    mending = repair.begin(loaded, stack, store, steps, yes=yes)
-    repair.provision(stack, steps, mending)
+    with spare(loaded.name):
+        repair.provision(stack, steps, repair.begin(loaded, stack, store, steps, yes=yes))
     _drop_old_config(loaded)
     store.delivered(blueprint(loaded.stack, loaded.name).readers())
     _prove(loaded, store, steps, as_json=as_json)
@@ -75,8 +76,22 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
         if not typer.confirm(question, default=False, err=True):
             raise CommandError("nothing was deleted", fix="--keep-data ends the stack and keeps its data")
     steps = Steps()
-    stack, progress = select(loaded), Progress(steps)
-    held = deployment(stack)
+    stack = select(loaded)
+    with spare(loaded.name):
+        _destroy(loaded, stack, steps, keep_data=keep_data)
+    remove_rest(loaded.name, data=not keep_data)
+    if not keep_data:
+        stack.workspace.remove_stack(loaded.name)
+        shutil.rmtree(loaded.folder.path, ignore_errors=True)
+        if loaded.stack.secrets.store != "file":
+            place = where(loaded.name, loaded.stack.secrets)
+            steps(f"{place} is left, and its host.key is gone: delete it there, or the next `up` refuses to go on")
+    steps(f"stack '{loaded.name}' is down{'; its data is kept' if keep_data else ''}")
+
+
+def _destroy(loaded: Loaded, stack: automation.Stack, steps: Steps, *, keep_data: bool) -> None:
+    """What the engine takes away, and what a run that was interrupted has left."""
+    progress, held = Progress(steps), deployment(stack)
     settle(stack, held)
     known = {one.id for one in declared_in(held)}
     for name in remove_unknown(loaded.name, known):
@@ -92,14 +107,6 @@ def down(loaded: Loaded, *, yes: bool, keep_data: bool) -> None:
         )
     except automation.CommandError as error:
         raise failure(error, progress) from None
-    remove_rest(loaded.name, data=not keep_data)
-    if not keep_data:
-        stack.workspace.remove_stack(loaded.name)
-        shutil.rmtree(loaded.folder.path, ignore_errors=True)
-        if loaded.stack.secrets.store != "file":
-            place = where(loaded.name, loaded.stack.secrets)
-            steps(f"{place} is left, and its host.key is gone: delete it there, or the next `up` refuses to go on")
-    steps(f"stack '{loaded.name}' is down{'; its data is kept' if keep_data else ''}")
 
 
 def rendered(loaded: Loaded) -> dict[str, Any]:

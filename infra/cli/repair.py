@@ -14,7 +14,7 @@ from pulumi import automation
 from infra.cli.begun import take_away
 from infra.cli.console import CommandError, Steps
 from infra.cli.containers import running
-from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, settle, unheard
+from infra.cli.engine import NotUpError, Progress, counted, deployment, failure, refuse_beside_another, settle, unheard
 from infra.cli.keycloak import keycloak_settings
 from infra.cli.loading import Loaded
 from infra.drift import engine
@@ -41,9 +41,11 @@ def begin(loaded: Loaded, stack: automation.Stack, store: Store, steps: Steps, *
     """Settle what an interrupted run has left, look for drift, and mend what must be mended before the engine runs.
 
     Raises:
-        CommandError: a foreign container is in the way and may not be removed; nothing was touched.
+        CommandError: a foreign container is in the way and may not be removed, or another run holds the stack;
+            nothing was touched.
     """
     held = deployment(stack)
+    refuse_beside_another(stack, held)
     take_away(held, keycloak_settings(loaded.stack, store))
     for one in settle(stack, held):
         steps(f"an interrupted run has begun, and it is begun anew: {one}")

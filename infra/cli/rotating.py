@@ -24,6 +24,7 @@ from infra.cli.console import CommandError, Exit, Steps
 from infra.cli.containers import ready, restart, run_in, signal
 from infra.cli.engine import Progress, deployment, failure, select, unheard
 from infra.cli.loading import Loaded
+from infra.cli.spare import spare
 from infra.rotation import PREVIOUS_NEEDED, READ_AT_START, AfterRotation, Step, directory_secrets
 from runtime.store import Store
 
@@ -177,7 +178,8 @@ def _declared(rotation: Rotation, resources: list[str], *, if_known: bool = Fals
     if len(targets) != len(resources):
         raise CommandError(f"Pulumi's state does not know {', '.join(resources)}", fix=f"./praxis up {rotation.name}")
     try:
-        stack.up(target=targets, on_event=progress, on_output=unheard, color="never", show_secrets=False)
+        with spare(rotation.name):
+            stack.up(target=targets, on_event=progress, on_output=unheard, color="never", show_secrets=False)
     except automation.CommandError as error:
         raise failure(error, progress) from None
     rotation.steps(f"what runs and Pulumi's state agree on {', '.join(resources)}")

@@ -14,7 +14,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,11 @@ import pytest
 import yaml
 
 from infra.cli.interrupted import RUN
+from infra.cli.spare import SPARE_BYTES
 from infra.paths import REPOSITORY
 from infra.supply.host import ensure_docker
 from tests import daemon
+from tests.filling import fill, small_disk
 from tests.proof import Proof
 
 NAME = "cut"
@@ -104,17 +105,8 @@ def cut(stacks: Path) -> Iterator[Cut]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few megabytes, for ``PRAXIS_HOME``."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "praxis-test", str(folder)],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"mounts a small file system: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", SPARE_BYTES + (6 << 20)) as folder:
+        yield folder
 
 
 @pytest.mark.timeout(900)
@@ -184,13 +176,6 @@ def test_a_docker_daemon_that_dies(cut: Cut, proof: Proof, alice: str) -> None:
         ensure_docker(print)
         proof.wait_until_ready(300)
     assert proof.ask(alice, "Say hello.").status_code == 200
-
-
-def fill(file: Path) -> None:
-    """Take all the space that is left."""
-    with suppress(OSError), file.open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(4096))
 
 
 def refused(running: subprocess.Popen[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from pulumi import automation
 
 from infra.cli.console import CommandError
-from infra.cli.engine import settle
+from infra.cli.engine import refuse_beside_another, settle
 
 URN = "urn:pulumi:t::praxis::docker:index/container:Container::service-redis"
 HELD = {"resources": [], "pending_operations": [{"type": "creating", "resource": {"urn": URN}}]}
@@ -58,3 +58,11 @@ def test_a_run_that_goes_on_is_named() -> None:
     with pytest.raises(CommandError, match=r"locked by another run \(root@vm \(pid 32\) at 2026-11-27") as refused:
         settle(stack(Command(said)), HELD)
     assert "wait for it" in str(refused.value.fix)
+
+
+def test_what_has_begun_is_left_as_it_is_where_a_run_goes_on() -> None:
+    command = Command()
+    refuse_beside_another(stack(command), HELD)
+    assert command.kept == [HELD], "written as it was: only the lock matters"
+    with pytest.raises(CommandError, match="locked by another run"):
+        refuse_beside_another(stack(Command("the stack is currently locked by 1 lock(s).")), HELD)
