@@ -34,7 +34,10 @@ ROUTES_PATH = "/api/http/routers"
 STORES = {"mlflow": 5000, "langfuse": 3000}
 """Trace store -> its port."""
 
-HANDED_ON = ("Authorization", "X-Api-Key", "X-Praxis-Key", "X-Praxis-Assertion", "Traceparent")
+CREDENTIALS = ("Authorization", "X-Api-Key", "X-Praxis-Key")
+"""Headers in which a client may say who asks."""
+
+HANDED_ON = (*CREDENTIALS, "X-Praxis-Assertion", "Traceparent")
 """Headers that the custodian decides. Traefik deletes the client's own and sets what the custodian returned."""
 
 
@@ -188,6 +191,8 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         "authenticate": {
             "forwardAuth": {
                 "address": "http://custodian:8100/auth",
+                # It is asked of every request; beside these it is told what Traefik itself says of the request.
+                "authRequestHeaders": list(CREDENTIALS),
                 "authResponseHeaders": list(HANDED_ON),
                 "trustForwardHeader": False,
             }

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from joserfc import jws, jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OKPKey
 
@@ -24,7 +26,14 @@ AUDIENCE = "praxis-gateway"
 LIFETIME_S = 60
 HEADER = "x-praxis-assertion"
 _ALGORITHM = "Ed25519"
-_PROTECTED = {"alg": _ALGORITHM, "typ": "JWT"}
+
+
+def _encoded(part: bytes) -> bytes:
+    return urlsafe_b64encode(part).rstrip(b"=")
+
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_PROTECTED = _encoded(_compact({"alg": _ALGORITHM, "typ": "JWT"}).encode())
 
 
 class InvalidAssertionError(Exception):
@@ -53,12 +62,16 @@ def key(pem: str) -> OKPKey:
 
 
 def sign(assertion: Assertion, with_key: OKPKey, now: float | None = None) -> str:
-    """The assertion as a compact JWT."""
+    """The assertion as a compact JWT. Raises :class:`TypeError` when the key is not a private one for Ed25519."""
     issued = int(time.time() if now is None else now)
     claims = {**vars(assertion), "iss": ISSUER, "aud": AUDIENCE, "iat": issued, "exp": issued + LIFETIME_S}
-    # As jwt.encode does, without its looks at what we know to be right: this is on the way of every request.
-    body = json.dumps(claims, separators=(",", ":")).encode()
-    return jws.serialize_compact(_PROTECTED, body, with_key, algorithms=[_ALGORITHM])
+    private = with_key.private_key
+    if not isinstance(private, Ed25519PrivateKey):
+        raise TypeError("not a private key for Ed25519")
+    # A compact JWS (RFC 7515, section 7.1) by hand: the library's looks at what we know to be right took half as long
+    # as the signature, and this is on the way of every request. It is the library that verifies.
+    signed = _PROTECTED + b"." + _encoded(_compact(claims).encode())
+    return (signed + b"." + _encoded(private.sign(signed))).decode()
 
 
 def verify(token: str, *keys: OKPKey, leeway_s: int = 5) -> Assertion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import uvicorn
+import uvloop
 
 from runtime.contract import KEEP_ALIVE_S
 from runtime.custodian import egress_api
@@ -30,6 +31,7 @@ async def serve() -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
     )
     main = uvicorn.Server(config)
     servers = [main, egress_api.server(egress)] if settings.upstreams.upstreams else [main]
@@ -50,4 +52,4 @@ async def serve() -> None:
 if __name__ == "__main__":
     undumpable()
     wait_for_secrets()
-    asyncio.run(serve())
+    uvloop.run(serve())  # uvicorn chooses a loop only where it runs it itself

@@ -14,10 +14,11 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
@@ -48,6 +49,8 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 
 REAP_AFTER = timedelta(minutes=15)
 REAP_EVERY_S = 60.0
+AUTH_PATH = "/auth"
+"""Where the edge asks (Traefik's forwardAuth)."""
 NOTHING = Estimate(input_tokens=0, output_tokens=0)
 LATE_S = 3600
 """An assertion is over after a minute; a record that it stands in may come at the end of a long answer."""
@@ -97,16 +100,20 @@ class RecordBody(BaseModel):
         )
 
 
-class _Alone:
-    """An answer to a request's headers, with as little around it as can be: every request to a model waits for it."""
+class _AuthFirst:
+    """Middleware that answers ``/auth`` from a request's headers, with as little around it as can be: every request to
+    a model waits for it."""
 
-    def __init__(self, answer: Callable[[Mapping[str, str]], Awaitable[Response]]) -> None:
-        self._answer = answer
+    def __init__(self, app: ASGIApp, auth: Callable[[Mapping[str, str]], Awaitable[Response]]) -> None:
+        self._app, self._auth = app, auth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != AUTH_PATH:
+            await self._app(scope, receive, send)
+            return
         # Of a header that comes twice the first counts, as it does elsewhere.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-        await (await self._answer(headers))(scope, receive, send)
+        await (await self._auth(headers))(scope, receive, send)
 
 
 class Custodian:
@@ -119,9 +126,8 @@ class Custodian:
         self._egress = gate.egress
 
     def routes(self) -> list[Route]:
-        """Path and method of everything that is served."""
+        """Path and method of everything that is served, but for :data:`AUTH_PATH`."""
         return [
-            Route("/auth", _Alone(self.auth), methods=["GET"]),
             Route("/healthz", self.healthz),
             Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
@@ -356,4 +362,5 @@ def build(settings: Settings, egress: Egress) -> Starlette:
 
     custodian = Custodian(settings, gate, database)
     handlers = {HTTPException: custodian.not_listed, Exception: custodian.failed}
-    return Starlette(routes=custodian.routes(), lifespan=lifespan, exception_handlers=handlers)
+    first = [Middleware(_AuthFirst, auth=custodian.auth)]
+    return Starlette(routes=custodian.routes(), lifespan=lifespan, middleware=first, exception_handlers=handlers)

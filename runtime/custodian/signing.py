@@ -1,8 +1,9 @@
-"""Assertions, the next one of each subject signed ahead: a signature is the dearest step on the way of a request."""
+"""Assertions, some of each subject signed ahead: a signature is the dearest step on the way of a request."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 from runtime.assertion import LIFETIME_S, Assertion, sign
@@ -12,8 +13,12 @@ from runtime.custodian.traces import new_trace
 from runtime.with_secrets import Delivered
 
 AHEAD_S = LIFETIME_S / 3
-"""How long one that is signed ahead waits to be used: most of its life is still before it then."""
+"""How long those that are signed ahead wait to be used: most of their life is still before them then."""
 SUBJECTS = 1000
+AT_MOST = 16
+"""Signed ahead of one subject: as many as it asks for at once."""
+REST_S = 0.005
+"""After a request, before the next ones are signed: those that came with it have their answers by then."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +29,39 @@ class Signed:
     token: str = field(repr=False)
 
 
+class _Shelf:
+    """What is signed ahead of one subject, and how many of it were taken and not signed anew yet."""
+
+    def __init__(self) -> None:
+        self.signed: deque[Signed] = deque()
+        self.wanted = 0
+
+
 class Signing:
     """``key``: the private key, in PEM."""
 
     def __init__(self, key: Delivered) -> None:
         self._key = key
-        self._ahead: Lately[tuple[Assertion, str], Signed] = Lately(AHEAD_S, SUBJECTS)
-        self._next: set[tuple[Assertion, str]] = set()
-        """Of which the next one is about to be signed."""
+        self._shelves: Lately[tuple[Assertion, str], _Shelf] = Lately(AHEAD_S, SUBJECTS)
 
     def signed(self, about: Assertion) -> Signed:
-        """``about``, signed; of the trace of the one that was signed ahead, if there is one."""
+        """``about``, signed; of the trace of one that was signed ahead, if there is one."""
         kept = replace(about, trace=""), self._key.value
-        ahead = self._ahead.get(kept)
-        self._ahead.forget(kept)  # a trace is one request's
-        if kept not in self._next:  # one for many at once: each that nobody takes is a signature too many
-            self._next.add(kept)
-            asyncio.get_running_loop().call_soon(self._sign_ahead, kept)  # when this request has its answer
-        return ahead or Signed(about.trace, sign(about, key_of(kept[1])))
+        shelf = self._shelves.get(kept)
+        if shelf is None:
+            shelf = _Shelf()
+            self._shelves.put(kept, shelf)
+        if shelf.wanted == 0:
+            asyncio.get_running_loop().call_later(REST_S, self._sign_ahead, kept, shelf)
+        if shelf.wanted + len(shelf.signed) <= AT_MOST:
+            shelf.wanted += 1
+        # A trace is one request's, so it is taken off.
+        return shelf.signed.popleft() if shelf.signed else Signed(about.trace, sign(about, key_of(kept[1])))
 
-    def _sign_ahead(self, kept: tuple[Assertion, str]) -> None:
-        self._next.discard(kept)
+    def _sign_ahead(self, kept: tuple[Assertion, str], shelf: _Shelf) -> None:
+        """One, and the next one after what else has come meanwhile."""
         trace, (about, key) = new_trace(), kept
-        self._ahead.put(kept, Signed(trace, sign(replace(about, trace=trace), key_of(key))))
+        shelf.signed.append(Signed(trace, sign(replace(about, trace=trace), key_of(key))))
+        shelf.wanted -= 1
+        if shelf.wanted:
+            asyncio.get_running_loop().call_soon(self._sign_ahead, kept, shelf)

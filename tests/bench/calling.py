@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import aiohttp
 import httpx
 
 Call = Callable[[], Awaitable[object]]
@@ -55,12 +56,12 @@ async def calls(call: Call, number: int, at_once: int) -> Calls:
 
 
 async def until_answered(call: Call, within_s: float) -> None:
-    """Call until it answers. Raises :class:`httpx.HTTPError` when it has not for ``within_s`` seconds."""
+    """Call until it answers. Raises what the call raises (an error of httpx's or aiohttp's) when it has not in time."""
     until = time.monotonic() + within_s
     while True:
         try:
             await call()
-        except httpx.HTTPError:
+        except (httpx.HTTPError, aiohttp.ClientError):
             if time.monotonic() > until:
                 raise
             await asyncio.sleep(AGAIN_S)

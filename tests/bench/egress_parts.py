@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -25,7 +26,7 @@ def custodian(port: int) -> None:
     egress = Egress(Upstreams(upstreams={"anthropic": upstream}), lambda _: "sk-" + "k" * 40, max_calls=sys.maxsize)
     sys.stdout.write(f"{egress.admit('t', 'claude')}\n")
     sys.stdout.flush()
-    asyncio.run(egress_api.server(egress, Path("/run/secrets"), port).serve())
+    uvloop.run(egress_api.server(egress, Path("/run/secrets"), port).serve())
 
 
 def upstream(port: int, host: str = "127.0.0.1") -> None:

@@ -12,7 +12,7 @@ from joserfc.jwk import OKPKey
 
 from runtime.assertion import LIFETIME_S, Assertion, InvalidAssertionError, sign, verify
 from runtime.custodian import signing as module
-from runtime.custodian.signing import AHEAD_S, Signed, Signing
+from runtime.custodian.signing import AHEAD_S, AT_MOST, REST_S, Signed, Signing
 from runtime.custodian.traces import new_trace
 from runtime.with_secrets import Delivered
 from tests.unit.runtime.custodian_world import deliver
@@ -29,10 +29,23 @@ def signing(tmp_path: Path) -> Signing:
     return Signing(Delivered("assertion-private-key", tmp_path))
 
 
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Assertion]:
+    """Everything that is signed."""
+    seen: list[Assertion] = []
+
+    def counted(entry: Assertion, key: OKPKey) -> str:
+        seen.append(entry)
+        return sign(entry, key)
+
+    monkeypatch.setattr(module, "sign", counted)
+    return seen
+
+
 async def signed(signing: Signing, entry: Assertion = ALICE) -> Signed:
-    """One, and the next one made."""
+    """One, and what is signed ahead after it."""
     one = signing.signed(entry)
-    await asyncio.sleep(0)
+    await asyncio.sleep(2 * REST_S)
     return one
 
 
@@ -54,18 +67,24 @@ async def test_two_at_once_are_not_given_the_same(signing: Signing) -> None:
     assert both[1].trace == "2" * 32
 
 
-async def test_however_many_come_at_once_one_is_signed_ahead(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Assertion] = []
-
-    def counted(entry: Assertion, key: OKPKey) -> str:
-        made.append(entry)
-        return sign(entry, key)
-
-    monkeypatch.setattr(module, "sign", counted)
-    for _ in range(16):
+async def test_as_many_are_signed_ahead_as_came_at_once(signing: Signing, made: list[Assertion]) -> None:
+    for _ in range(3):
         signing.signed(replace(ALICE, trace=new_trace()))
-    await asyncio.sleep(0)
-    assert len(made) == 17
+    assert len(made) == 3, "those that wait for an answer come first"
+    await asyncio.sleep(4 * REST_S)
+    assert len(made) == 6
+    for _ in range(3):
+        signing.signed(replace(ALICE, trace=new_trace()))
+    assert len(made) == 6
+    await asyncio.sleep(4 * REST_S)
+    assert len(made) == 9
+
+
+async def test_of_very_many_not_all_are_signed_ahead(signing: Signing, made: list[Assertion]) -> None:
+    for _ in range(10 * AT_MOST):
+        signing.signed(replace(ALICE, trace=new_trace()))
+    await asyncio.sleep(20 * REST_S)
+    assert len(made) <= 10 * AT_MOST + AT_MOST + 1
 
 
 async def test_nobody_is_given_somebody_else_s(signing: Signing) -> None:
@@ -76,7 +95,7 @@ async def test_nobody_is_given_somebody_else_s(signing: Signing) -> None:
 async def test_one_that_waited_long_is_not_used(signing: Signing, monkeypatch: pytest.MonkeyPatch) -> None:
     await signed(signing)
     now = time.monotonic()
-    monkeypatch.setattr(signing._ahead, "_clock", lambda: now + AHEAD_S + 1)
+    monkeypatch.setattr(signing._shelves, "_clock", lambda: now + AHEAD_S + 1)
     assert (await signed(signing)).trace == ALICE.trace
     assert AHEAD_S < LIFETIME_S / 2
 
