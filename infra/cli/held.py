@@ -57,7 +57,7 @@ KEYS = Held(
     every="every virtual key",
     title="Virtual keys",
     verb="keys",
-    columns=("key", "name", "role", "department", "created", "expires"),
+    columns=("key", "name", "created", "expires"),
 )
 ENROLMENTS = Held(
     noun="enrolment",

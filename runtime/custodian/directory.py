@@ -30,6 +30,8 @@ PAGE = 100
 KEEP_S = 3600.0
 """How long what is known goes on being good while Keycloak does not answer."""
 REMEMBERED = 10_000
+HELD = ("groups", "roles", "roles-by-id")
+"""Where Keycloak's API has what accounts are given."""
 RENEW_BEFORE_S = 20.0
 TIMEOUT_S = 5.0
 
@@ -43,6 +45,12 @@ class Account:
     why_not: str = ""
     """Why it may not come in; empty when it may."""
     not_before: int = 0
+    roles: frozenset[str] = frozenset()
+    """Names of its realm roles, those that come with others too."""
+    groups: frozenset[str] = frozenset()
+    """Names of its groups."""
+    asked: int = 0
+    """When Keycloak said so (seconds since 1970)."""
 
 
 Told = Callable[[str, str], Awaitable[None]]
@@ -116,8 +124,8 @@ class Directory:
         """Ids of the known subjects that may not come in: what they have under way is to be ended."""
         return [sub for sub, account in self._known.items() if account.why_not]
 
-    async def check(self, subject: Subject) -> None:
-        """Let ``subject`` come in.
+    async def check(self, subject: Subject) -> Account:
+        """Let ``subject`` come in, and say what Keycloak knows of it.
 
         Raises:
             UnauthenticatedError: it was disabled or deleted, or its sign-in was ended by an administrator.
@@ -139,6 +147,17 @@ class Directory:
             raise UnauthenticatedError(f"the account is {account.why_not}")
         if subject.issued is not None and subject.issued < account.not_before:
             raise UnauthenticatedError("the sign-in was ended: sign in again")
+        return account
+
+    async def ask_again(self, sub: str) -> None:
+        """What is known of a subject that has come may have changed without an event: a sign-in through a company's own
+        directory changes roles and groups, and no administrator did.
+
+        Raises:
+            UnavailableError: Keycloak does not answer.
+        """
+        before = self._known.get(sub)
+        await self._ask(sub, before.agent if before else None)
 
     async def look(self) -> None:
         """Ask again for every known subject that an event since the last look is about. While Keycloak does not
@@ -185,19 +204,30 @@ class Directory:
         kind, _, rest = str(event.get("resourcePath") or "").partition("/")
         if kind == "users" and rest:
             yield rest.partition("/")[0]
-        elif kind == "users":  # many at once (an import)
-            yield from list(self._known)
+        elif kind == "users" or (kind in HELD and event.get("operationType") == "DELETE"):
+            yield from list(self._known)  # many at once: an import, or what each of them may have had
         elif kind == "clients":
             # It names Keycloak's id of the client, which a deleted one has no longer; agents are few.
             yield from [sub for sub, account in self._known.items() if account.agent]
 
     async def _ask(self, sub: str, agent: str | None) -> Account:
-        user = await self._keycloak.get(f"/users/{sub}")
+        asked, user = int(time.time()), await self._keycloak.get(f"/users/{sub}")
         why_not = "deleted" if user is None else "" if user.get("enabled") else "disabled"
         if agent and not why_not:
             clients = await self._keycloak.get("/clients", clientId=AGENT_CLIENT + agent) or []
             why_not = "deleted" if not clients else "" if clients[0].get("enabled") else "disabled"
-        account = Account(agent=agent, why_not=why_not, not_before=int((user or {}).get("notBefore") or 0))
+        not_before, roles, groups = int((user or {}).get("notBefore") or 0), list[Any](), list[Any]()
+        if not why_not:
+            roles = await self._keycloak.get(f"/users/{sub}/role-mappings/realm/composite") or []
+            groups = await self._keycloak.get(f"/users/{sub}/groups") or []
+        account = Account(
+            agent=agent,
+            why_not=why_not,
+            not_before=not_before,
+            roles=frozenset(str(each["name"]) for each in roles),
+            groups=frozenset(str(each["name"]) for each in groups),
+            asked=asked,
+        )
         remember(self._known, sub, account, REMEMBERED)
         return account
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
 from runtime.assertion import HEADER, Assertion
-from runtime.contract import EffectivePolicy, Policies, PolicyError, plain, resolve
+from runtime.contract import EffectivePolicy, Policies, PolicyError, pick_department, pick_role, plain, resolve
 from runtime.custodian.database import AWAY, KNOWN, Database
 from runtime.custodian.directory import Directory
 from runtime.custodian.egress import Egress
@@ -19,7 +19,7 @@ from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import Standing
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.signing import Signing
-from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError, placed
 from runtime.custodian.tokens import Verifier
 from runtime.dialect import Dialect, Refusal
 
@@ -87,7 +87,7 @@ class Gate:
         another."""
         try:
             subject, own = await self.caller(headers)
-            await self.directory.check(subject)
+            subject = await self._present(subject)
             policy, known_as = self._resolved(subject.role, subject.department, subject.name)
             about = assertion(subject, known_as, trace)
             now = await self.database.standing_lately(subject.sub, policy.budget)
@@ -147,6 +147,22 @@ class Gate:
                 raise UnauthenticatedError("the key is not valid")
             return found
         return await self.verifier.subject(given)
+
+    async def _present(self, subject: Subject) -> Subject:
+        """``subject``, which may come in, in the role and department that it has now. An access token says what it was
+        issued with, ten minutes ago at most; a virtual key and an enrolment are older.
+
+        Raises:
+            UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
+        """
+        account = await self.directory.check(subject)
+        if subject.issued is None:
+            role, department = placed(self.policies, subject.name, account.roles, account.groups)
+            return replace(subject, role=role, department=department)
+        now = pick_role(self.policies, account.roles), pick_department(self.policies, account.groups)
+        if now != (subject.role, subject.department) and subject.issued >= account.asked:
+            await self.directory.ask_again(subject.sub)  # it has signed in since, and was given others
+        return subject
 
     async def signed_in(self, token: str) -> Subject:
         """Who holds this access token, and may still come in.

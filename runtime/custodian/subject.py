@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from runtime.contract import Kind
+from runtime.contract import Kind, Policies, pick_department, pick_role
 
 
 class UnauthenticatedError(Exception):
@@ -36,3 +37,16 @@ class Subject:
     """May look at other people's traces; an access token says so, a virtual key never."""
     issued: int | None = field(default=None, compare=False)
     """When the sign-in was that the credential comes from (seconds since 1970); None for a virtual key."""
+
+
+def placed(policies: Policies, name: str, roles: Iterable[str], departments: Iterable[str]) -> tuple[str, str]:
+    """The role and the department that ``name`` has here, among those that Keycloak tells.
+
+    Raises:
+        ForbiddenError: none of them is of this stack.
+    """
+    role, department = pick_role(policies, roles), pick_department(policies, departments)
+    if role is None or department is None:
+        missing = "role" if role is None else "department"
+        raise ForbiddenError(f"'{name}' has no {missing} in this gateway")
+    return role, department

@@ -15,10 +15,10 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
-from runtime.contract import Kind, Policies, pick_department, pick_role
+from runtime.contract import Kind, Policies
 from runtime.custodian.hashed import digest
 from runtime.custodian.remembering import remember
-from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError, placed
 
 ALGORITHMS = ["RS256", "ES256"]
 """What a realm may sign with. Never a symmetric one: the public key must not be usable as a secret (RFC 8725, 3.1)."""
@@ -171,11 +171,7 @@ class Verifier:
             # Neither another client's account nor a person who chose such a user name is an agent.
             raise ForbiddenError(f"'{username}' is no agent of this gateway")
         roles = _texts(claims.get("roles"))
-        role = pick_role(self._policies, roles)
-        department = pick_department(self._policies, _texts(claims.get("department")))
-        if role is None or department is None:
-            missing = "role" if role is None else "department"
-            raise ForbiddenError(f"'{username}' has no {missing} in this gateway")
+        role, department = placed(self._policies, username, roles, _texts(claims.get("department")))
         return Subject(
             sub=str(claims["sub"]),
             name=azp.removeprefix(AGENT_CLIENT) if agent else username,

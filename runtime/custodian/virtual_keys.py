@@ -12,6 +12,7 @@ from runtime.contract import Kind
 from runtime.custodian.hashed import CALLED, called
 from runtime.custodian.subject import Subject
 
+# Role and department are those that it was made with; what counts is what its subject has now.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS virtual_key (
     hash bytea PRIMARY KEY, sub text NOT NULL, name text NOT NULL, kind text NOT NULL, role text NOT NULL,
@@ -53,7 +54,7 @@ async def subject_of(connection: Any, digest: bytes) -> Subject | None:
 async def good(connection: Any, name: str | None = None) -> list[dict[str, Any]]:
     """Every key that is good now, or those of one subject, as JSON-ready values."""
     rows = await connection.fetch(
-        f"SELECT {CALLED} AS key, name, role, department, created, expires FROM virtual_key"  # noqa: S608
+        f"SELECT {CALLED} AS key, name, created, expires FROM virtual_key"  # noqa: S608
         " WHERE revoked IS NULL AND expires > now() AND ($1::text IS NULL OR name = $1) ORDER BY name, created",
         name,
     )

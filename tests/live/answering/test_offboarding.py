@@ -103,6 +103,24 @@ def test_a_sign_in_that_an_administrator_ends(proof: Proof, keycloak: Admin) -> 
     assert proof.models(proof.token("frank")).status_code == 200
 
 
+def test_a_key_of_a_person_whose_role_is_taken_away(proof: Proof, keycloak: Admin) -> None:
+    key = proof.token("frank", "--kind", "virtual-key")
+    until(proof, key, 200)
+    path = f"/admin/realms/{REALM}/users/{keycloak.subject_id('frank', agent=False)}/role-mappings/realm"
+    held = keycloak.http.get(path).raise_for_status().json()
+    roles = [role for role in held if role["name"] in proof.stack.roles]
+    assert roles
+    keycloak.http.request("DELETE", path, json=roles).raise_for_status()
+    try:
+        since = time.monotonic()
+        until(proof, key, 403)
+        assert time.monotonic() - since <= WITHIN_S
+        assert "'frank' has no role in this gateway" in proof.models(key).text
+    finally:
+        keycloak.http.post(path, json=roles).raise_for_status()
+    until(proof, key, 200)
+
+
 def test_an_agent_whose_client_is_disabled(proof: Proof, keycloak: Admin) -> None:
     token = proof.token("nightly-report")
     until(proof, token, 200)

@@ -18,7 +18,7 @@ from infra.custody import open_store
 from infra.paths import STACKS
 
 KEYS = [
-    {"key": digest * 6, "name": name, "role": "engineer", "department": "research", "created": "c", "expires": "e"}
+    {"key": digest * 6, "name": name, "created": "c", "expires": "e"}
     for digest, name in (("0a", "alice"), ("0b", "bob"))
 ]
 

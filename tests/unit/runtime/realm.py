@@ -47,7 +47,8 @@ class Realm:
     """Signs tokens with its keys and publishes them, and tells of its accounts.
 
     ``down`` makes it answer 503; ``asked`` counts fetches of the keys. Every account is there and enabled unless
-    ``accounts`` says otherwise (None: deleted); ``clients`` is the same for agents' clients.
+    ``accounts`` says otherwise (None: deleted); ``clients`` is the same for agents' clients. ``given``: account ->
+    roles and groups; what a token was signed for is given.
     """
 
     def __init__(self) -> None:
@@ -58,6 +59,7 @@ class Realm:
         self.asked = 0
         self.accounts: dict[str, dict[str, Any] | None] = {}
         self.clients: dict[str, dict[str, Any] | None] = {}
+        self.given: dict[str, tuple[list[str], list[str]]] = {}
         self.events: list[dict[str, Any]] = []
         self.looked_at: list[str] = []
         self.signed_in = 0
@@ -93,6 +95,9 @@ class Realm:
             since, first, most = (int(query.get(name, "0")) for name in ("dateFrom", "first", "max"))
             fresh = [event for event in self.events if event["time"] >= since]
             return httpx.Response(200, json=fresh[first : first + most])
+        _, sub, held = f"{path}//".split("/", 4)[1:4]
+        if held in ("role-mappings", "groups"):
+            return httpx.Response(200, json=[{"name": name} for name in self._given(sub, held)])
         self.looked_at.append(path)
         if path == "/clients":
             client = self.clients.get(query["clientId"], {})
@@ -100,8 +105,14 @@ class Realm:
         account = self.accounts.get(path.removeprefix("/users/"), {})
         return httpx.Response(404) if account is None else httpx.Response(200, json={"enabled": True, **account})
 
+    def _given(self, sub: str, held: str) -> list[str]:
+        roles, groups = self.given.get(sub, ([], []))
+        return roles if held == "role-mappings" else groups
+
     def sign(self, claims: dict[str, Any], key: RSAKey | ECKey | None = None, **header: Any) -> str:
         """A token over exactly these claims."""
+        if isinstance(claims.get("roles"), list) and isinstance(claims.get("department"), list):
+            self.given.setdefault(str(claims.get("sub")), (claims["roles"], claims["department"]))
         signer = key or self.rsa
         algorithm = str(signer.alg)
         return jwt.encode({"alg": algorithm, "kid": signer.kid, **header}, claims, signer, algorithms=[algorithm])

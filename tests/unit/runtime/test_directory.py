@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from runtime.assertion import HEADER, verify
 from runtime.contract import Kind
 from runtime.custodian import directory
 from runtime.custodian.directory import Directory, Keycloak
 from runtime.custodian.subject import Subject, UnauthenticatedError, UnavailableError
 from runtime.with_secrets import Delivered
-from tests.unit.runtime.custodian_world import ADMIN, World, deliver, running
+from tests.unit.runtime.custodian_world import ADMIN, SIGNING, World, deliver, running
 from tests.unit.runtime.realm import CLIENT, CLIENT_SECRET, REALM_URL, Realm, agent
 
 ALICE = Subject(
@@ -205,8 +208,6 @@ class TestAtTheEdge:
             yield made
 
     async def test_token_and_key_end_and_the_chain_has_it(self, world: World) -> None:
-        import asyncio
-
         token = world.token(sub="leaver")
         key = (await world.http.post("/me/keys", headers={"authorization": f"Bearer {token}"})).json()["key"]
         assert [(await world.auth(given)).status_code for given in (token, key)] == [200, 200]
@@ -225,6 +226,52 @@ class TestAtTheEdge:
                 await asyncio.sleep(0.02)
         assert '\\"why\\":\\"disabled\\"' in lines
 
+    async def test_a_key_is_in_the_role_that_its_subject_has_now(self, world: World) -> None:
+        key = await self.key(world, sub="mover")
+        assert (await self.said(world, key)) == ("engineer", "research")
+        world.realm.given["mover"] = (["offline_access", "analyst"], ["finance"])
+        world.realm.happens("users/mover/role-mappings/realm", "CREATE")
+        await eventually(lambda: self.said(world, key), ("analyst", "finance"))
+
+    @pytest.mark.parametrize(
+        ("given", "missing"), [((["offline_access"], ["research"]), "role"), ((["engineer"], ["gone"]), "department")]
+    )
+    async def test_a_key_of_who_has_no_place_here_any_more(
+        self, world: World, given: tuple[list[str], list[str]], missing: str
+    ) -> None:
+        key = await self.key(world, sub="mover")
+        world.realm.given["mover"] = given
+        world.realm.happens("groups/an-id", "DELETE")
+        refused = f"'alice' has no {missing} in this gateway"
+        await eventually(lambda: self.refusal(world, key), (403, refused))
+
+    async def test_a_token_says_what_it_was_issued_with(self, world: World) -> None:
+        token = world.token(sub="mover", iat=int(time.time()) - 60)
+        world.realm.given["mover"] = (["analyst"], ["finance"])
+        assert (await self.said(world, token)) == ("engineer", "research")
+
+    async def test_a_sign_in_that_brought_another_role_is_one_of_the_keys_too(self, world: World) -> None:
+        key = await self.key(world, sub="mover")
+        assert (await self.said(world, key)) == ("engineer", "research")
+        world.realm.given["mover"] = (["analyst"], ["finance"])  # by its directory's groups: no administrator did it
+        assert (await self.said(world, key)) == ("engineer", "research")
+        newer = world.token(sub="mover", roles=["analyst"], department=["finance"], iat=int(time.time()) + 1)
+        assert (await self.said(world, newer)) == ("analyst", "finance")
+        assert (await self.said(world, key)) == ("analyst", "finance")
+
+    async def key(self, world: World, **changes: str) -> str:
+        headers = {"authorization": f"Bearer {world.token(**changes)}"}
+        return str((await world.http.post("/me/keys", headers=headers)).json()["key"])
+
+    async def said(self, world: World, credential: str) -> tuple[str, str]:
+        """Role and department that are asserted of it."""
+        about = verify((await world.auth(credential)).headers[HEADER], SIGNING)
+        return about.role, about.department
+
+    async def refusal(self, world: World, credential: str) -> tuple[int, str]:
+        answer = await world.auth(credential)
+        return answer.status_code, answer.json()["error"]["message"] if answer.content else ""
+
     async def test_an_agent_is_looked_up_with_its_client(self, world: World) -> None:
         world.realm.clients["agent-nightly-report"] = {"enabled": False}
         assert (await world.auth(world.realm.sign(agent("nightly-report")))).status_code == 401
@@ -237,6 +284,13 @@ class TestAtTheEdge:
         world.realm.down = True
         answer = await world.auth(world.token())
         assert answer.status_code == 503
+
+
+async def eventually(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
+    """Ask until it is so, five seconds long."""
+    async with asyncio.timeout(5):
+        while await ask() != wanted:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_session_that_was_ended_is_begun_again(tmp_path: Path) -> None:
