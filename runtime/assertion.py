@@ -53,6 +53,8 @@ class Assertion:
     trace: str
     credential: str
     demo: bool
+    scope: str = ""
+    """Models that the credential is for, separated by spaces; empty: all that the policy allows."""
 
 
 @lru_cache(maxsize=16)
@@ -93,7 +95,7 @@ def verify(token: str, *keys: OKPKey, leeway_s: int = 5) -> Assertion:
     try:
         claims = _claims(token, keys)
         registry.validate(claims)
-        fields = {name: claims[name] for name in Assertion.__dataclass_fields__}
+        fields = {name: claims[name] for name in Assertion.__dataclass_fields__ if name in claims or name != "scope"}
         if not all(isinstance(value, bool if name == "demo" else str) for name, value in fields.items()):
             raise TypeError("a claim of another type")
         return Assertion(**{**fields, "kind": Kind(fields["kind"])})

@@ -65,15 +65,25 @@ def unknown(stack: Stack, subject: str) -> CommandError:
     return CommandError(f"no subject '{subject}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
 
 
-def virtual_key(stack: Stack, access: Credential) -> Credential:
+@dataclass(frozen=True, kw_only=True)
+class KeyTerms:
+    """``models``: the only ones that a virtual key is for; none: all of its subject's. ``days``: how long it is good;
+    ``None``: as long as the custodian makes them."""
+
+    models: tuple[str, ...] = ()
+    days: int | None = None
+
+
+def virtual_key(stack: Stack, access: Credential, terms: KeyTerms) -> Credential:
     """A new virtual key of the subject whose access token this is.
 
     Raises:
         CommandError: the custodian refuses or does not answer.
     """
+    asked = {"models": terms.models} | ({"days": terms.days} if terms.days else {})
     try:
         with client(stack, timeout_s=30) as http:
-            answer = http.post("/me/keys", headers={"Authorization": f"Bearer {access.token}"}, json={})
+            answer = http.post("/me/keys", headers={"Authorization": f"Bearer {access.token}"}, json=asked)
     except httpx.HTTPError as error:
         raise CommandError(f"the gateway does not answer: {error}", code=Exit.UNREACHABLE) from None
     if not answer.is_success:

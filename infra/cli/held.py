@@ -31,7 +31,7 @@ class Held:
         if as_json:
             emit_json(found)
             return
-        table(self.title, [*self.columns], [[str(one[column] or "-") for column in self.columns] for one in found])
+        table(self.title, [*self.columns], [[_shown(one[column]) for column in self.columns] for one in found])
 
     def revoke(self, loaded: Loaded, subject: str, called: str | None, *, yes: bool) -> None:
         """End the use of all that a subject holds, or of the one that is ``called`` so. Asks first.
@@ -52,12 +52,16 @@ class Held:
         say(f"{count} of {subject}'s {self.verb} {good} good no more; it is in the audit chain")
 
 
+def _shown(value: object) -> str:
+    return (", ".join(map(str, value)) if isinstance(value, list) else str(value or "")) or "-"
+
+
 KEYS = Held(
     noun="key",
     every="every virtual key",
     title="Virtual keys",
     verb="keys",
-    columns=("key", "name", "created", "expires"),
+    columns=("key", "name", "models", "created", "expires"),
 )
 ENROLMENTS = Held(
     noun="enrolment",

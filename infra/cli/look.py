@@ -121,12 +121,24 @@ class CredentialKind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
-def credential(loaded: Loaded, subject: str, kind: CredentialKind, key: Path | None = None) -> edge.Credential:
-    """A credential of ``subject``. ``key``: file of the private key of an agent that signs in by one.
+def credential(
+    loaded: Loaded,
+    subject: str,
+    kind: CredentialKind,
+    key: Path | None = None,
+    terms: edge.KeyTerms = edge.KeyTerms(),  # noqa: B008 - frozen
+) -> edge.Credential:
+    """A credential of ``subject``. ``key``: file of the private key of an agent that signs in by one; ``terms``: of a
+    virtual key.
 
     Raises:
         CommandError: no such subject, or no such credential in this environment.
     """
+    if terms != edge.KeyTerms() and kind is not CredentialKind.VIRTUAL_KEY:
+        raise CommandError("--model and --days are for a virtual key", fix="--kind virtual-key", code=Exit.USAGE)
+    if others := [model for model in terms.models if model not in loaded.stack.models]:
+        known = ", ".join(loaded.stack.models)
+        raise CommandError(f"no model '{others[0]}' in this stack", fix=f"one of: {known}", code=Exit.USAGE)
     store = loaded.store()
     if kind is CredentialKind.PASSWORD:
         if loaded.stack.environment != "demo" or subject not in loaded.stack.people:
@@ -135,7 +147,7 @@ def credential(loaded: Loaded, subject: str, kind: CredentialKind, key: Path | N
             subject=subject, token=store.get(f"person-{subject}-password"), expires_in_s=0, demo=True
         )
     access = edge.obtain(loaded.stack, store, subject, key)
-    return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access)
+    return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access, terms)
 
 
 def cache(*, as_json: bool) -> None:

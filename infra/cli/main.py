@@ -13,6 +13,7 @@ from infra.cli import drift as drift_command
 from infra.cli import reconcile as reconcile_command
 from infra.cli.arguments import As, AsJson, KeyFile, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
+from infra.cli.edge import KeyTerms
 from infra.cli.held import ENROLMENTS, KEYS
 from infra.cli.loading import load
 from infra.cli.secret_verbs import secrets_app
@@ -121,10 +122,18 @@ def token(
         typer.Option(help="access: minutes; virtual-key: days, for tools; password: for the browser, in a demo alone."),
     ] = look.CredentialKind.ACCESS,
     key: KeyFile = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Of a virtual key: the only model that it is for; may be given again."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=365, help="Of a virtual key: how long it is good; 30 unless given.")
+    ] = None,
 ) -> None:
     """Print a credential of SUBJECT: the last line of stdout."""
     with reported():
-        credential = look.credential(load(stack), subject, kind, key)
+        terms = KeyTerms(models=tuple(model or ()), days=days)
+        credential = look.credential(load(stack), subject, kind, key, terms)
         lasts = f", good for {credential.expires_in_s} s" if credential.expires_in_s else ""
         say(f"{kind} of {subject}{lasts}")
         if credential.demo:

@@ -30,18 +30,18 @@ from runtime.custodian.database import Request as Requested
 from runtime.custodian.directory import POLL_S, Directory, Keycloak
 from runtime.custodian.egress import Egress, EgressError
 from runtime.custodian.enrolments import Enrolments
-from runtime.custodian.gate import KEY_LIFETIME_S, Gate, credential, refusal_of, too_dear
+from runtime.custodian.gate import Gate, too_dear
 from runtime.custodian.litellm import Accounts
 from runtime.custodian.loops import forever
 from runtime.custodian.operator import of_operator
 from runtime.custodian.owners import Owners
 from runtime.custodian.settings import Settings
 from runtime.custodian.signing import Signing
-from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
+from runtime.custodian.subject import UnavailableError
 from runtime.custodian.tokens import Keys, Rules, Verifier
 from runtime.custodian.traces import new_trace
 from runtime.custodian.writer import Writer
-from runtime.dialect import TRACE_HEADER, UNKNOWN_KEY, Dialect, Refusal, dialect_of
+from runtime.dialect import UNKNOWN_KEY, Dialect, Refusal, dialect_of
 from runtime.with_secrets import Delivered
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -129,7 +129,6 @@ class Custodian:
         """Path and method of everything that is served, but for :data:`AUTH_PATH`."""
         return [
             Route("/healthz", self.healthz),
-            Route("/me/keys", self.new_key, methods=["POST"]),
             Route("/errors/{status:int}", self.edge_error),
             Route("/records", of_operator(self._is_operator)(self.list_records)),
             Route("/records/ended", self.ended, methods=["POST"]),
@@ -138,7 +137,7 @@ class Custodian:
             Route("/records/settled", self._recorded(self.settled), methods=["POST"]),
             Route("/records/{trace}", of_operator(self._is_operator)(self.one_record)),
             *chain_api.routes(self._database, self._is_operator),
-            *keys_api.routes(self._database, self._is_operator),
+            *keys_api.routes(self._gate, self._is_operator),
             *enrolments_api.routes(self._gate, self._is_operator),
             *consoles_api.routes(self._gate),
             *me_api.routes(self._gate, self._settings.public_url),
@@ -164,20 +163,6 @@ class Custodian:
         except (*AWAY, UnavailableError) as error:
             return JSONResponse({"ready": False, "why": type(error).__name__}, status_code=503)
         return JSONResponse({"ready": True})
-
-    async def new_key(self, request: Request) -> Response:
-        """A new virtual key for whoever holds a good access token; a virtual key cannot beget another."""
-        trace = new_trace()
-        try:
-            subject = await self._gate.signed_in(credential(request.headers))
-            key = await self._gate.new_key(subject)
-        except (UnauthenticatedError, ForbiddenError) as error:
-            refusal = refusal_of(error)
-        except (*AWAY, UnavailableError):
-            refusal = Refusal(status=503, code="unavailable", message="no key can be made now")
-        else:
-            return JSONResponse({"key": key, "expires_in": KEY_LIFETIME_S}, 201, {TRACE_HEADER: trace})
-        return answer(refusal, Dialect.OPENAI, trace)
 
     async def edge_error(self, request: Request) -> Response:
         """What the edge says when it cannot reach what is behind it."""

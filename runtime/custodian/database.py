@@ -126,11 +126,11 @@ class Database:
         """Do ``work`` and write its events, in one step."""
         return await self._writer.write(work)
 
-    async def add_key(self, digest: bytes, subject: Subject, lifetime_s: int) -> None:
+    async def add_key(self, digest: bytes, subject: Subject, terms: virtual_keys.Terms) -> None:
         """Store the hash of a new virtual key."""
 
         async def work(connection: asyncpg.Connection) -> tuple[None, list[Draft]]:
-            return None, [await virtual_keys.add(connection, digest, subject, lifetime_s)]
+            return None, [await virtual_keys.add(connection, digest, subject, terms)]
 
         await self._writer.write(work)
 

@@ -21,6 +21,7 @@ from runtime.custodian.litellm import Accounts
 from runtime.custodian.signing import Signing
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError, placed
 from runtime.custodian.tokens import Verifier
+from runtime.custodian.virtual_keys import Terms
 from runtime.dialect import Dialect, Refusal
 
 KEY_HEADER = "x-praxis-key"
@@ -30,7 +31,6 @@ USER_TOKEN = re.compile(r"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{8,500}")
 KEY_PREFIX = "sk-praxis-"
 NOT_LET_IN = (UnauthenticatedError, ForbiddenError, PolicyError, UnavailableError)
 """Why a caller is not let in."""
-KEY_LIFETIME_S = 30 * 24 * 3600
 
 
 def credential(headers: Mapping[str, str]) -> str:
@@ -178,10 +178,17 @@ class Gate:
         """The subject's effective policy. Raises ``PolicyError`` when there is none."""
         return self._resolved(subject.role, subject.department, subject.name)[0]
 
-    async def new_key(self, subject: Subject) -> str:
-        """A new virtual key of ``subject``; only its hash is kept."""
+    async def new_key(self, subject: Subject, terms: Terms) -> str:
+        """A new virtual key of ``subject``; only its hash is kept.
+
+        Raises:
+            ForbiddenError: it is for a model that the subject may not use.
+        """
+        allowed = self.policy(subject).models
+        if others := [model for model in terms.models if model not in allowed]:
+            raise ForbiddenError(f"no model of yours: {', '.join(others)}; one of: {', '.join(allowed)}")
         key = KEY_PREFIX + secrets.token_urlsafe(32)
-        await self.database.add_key(digest(key), subject, KEY_LIFETIME_S)
+        await self.database.add_key(digest(key), subject, terms)
         return key
 
 
@@ -197,6 +204,7 @@ def assertion(subject: Subject, policy: str, trace: str) -> Assertion:
         trace=trace,
         credential=subject.credential,
         demo=subject.demo,
+        scope=" ".join(subject.models),
     )
 
 

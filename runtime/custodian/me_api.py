@@ -14,9 +14,11 @@ from starlette.routing import Route
 from runtime.clients import Client, settings
 from runtime.contract import CATEGORIES, CONSOLE_FORMS, EffectivePolicy, plain
 from runtime.custodian.consoles_api import Look, of_person, page, refused
-from runtime.custodian.gate import KEY_LIFETIME_S, Gate
+from runtime.custodian.gate import Gate
+from runtime.custodian.keys_api import MAX_DAYS
 from runtime.custodian.ledger import Standing
-from runtime.custodian.subject import Subject
+from runtime.custodian.subject import ForbiddenError, Subject
+from runtime.custodian.virtual_keys import Terms
 
 MAX_FORM_BYTES = 4096
 DAYS = 30
@@ -40,8 +42,16 @@ def routes(gate: Gate, base: str) -> list[Route]:
             "me.html", subject=subject, keys=keys, enrolments=enrolments, base=base, **told(gate, policy, standing)
         )
 
-    async def make_key(_: Request, subject: Subject) -> Response:
-        return page("made.html", title="A key", text="Give it to one tool.", value=await gate.new_key(subject))
+    async def make_key(request: Request, subject: Subject) -> Response:
+        fields = await _fields(request)
+        terms = Terms(models=tuple(fields.get("model", [])), days=int(_one(fields, "days")))
+        if not 1 <= terms.days <= MAX_DAYS:
+            raise ValueError("days")
+        try:
+            key = await gate.new_key(subject, terms)
+        except ForbiddenError:
+            raise ValueError("model") from None
+        return page("made.html", title="A key", text="Give it to one tool.", value=key)
 
     async def revoke_key(request: Request, subject: Subject) -> Response:
         await gate.database.revoke_keys(subject.name, await _field(request, "key"))
@@ -76,7 +86,8 @@ def told(gate: Gate, policy: EffectivePolicy, standing: Standing) -> dict[str, A
         "tools": "any" if policy.tools is None else ", ".join(policy.tools) or "none",
         "guards": [(category, policy.guards.action(category).value) for category in CATEGORIES],
         "clients": [client.value for client in Client],
-        "key_days": KEY_LIFETIME_S // (24 * 3600),
+        "key_days": Terms.days,
+        "most_days": MAX_DAYS,
         "usd": plain,
     }
 
@@ -101,8 +112,16 @@ async def _field(request: Request, name: str) -> str:
     Raises:
         ValueError: it is not there, or the form is none.
     """
+    return _one(await _fields(request), name)
+
+
+async def _fields(request: Request) -> dict[str, list[str]]:
     body = await request.body()
-    values = parse_qs(body[:MAX_FORM_BYTES].decode(), strict_parsing=True).get(name, [])
+    return parse_qs(body[:MAX_FORM_BYTES].decode(), strict_parsing=True)
+
+
+def _one(fields: dict[str, list[str]], name: str) -> str:
+    values = fields.get(name, [])
     if len(values) != 1:
         raise ValueError(name)
     return values[0]

@@ -24,8 +24,9 @@ CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 
 
 def identity(about: Assertion) -> dict[str, Any]:
-    """Who asks and under what, as the chain has it: without the name."""
-    return {name: value for name, value in asdict(about).items() if name != "name"}
+    """Who asks and under what, as the chain has it: without the name, and the scope only where there is one."""
+    told = {name: value for name, value in asdict(about).items() if name != "name"}
+    return told if about.scope else {name: value for name, value in told.items() if name != "scope"}
 
 
 def columns(about: Assertion) -> tuple[Any, ...]:

@@ -31,6 +31,8 @@ class Subject:
     department: str
     credential: str
     demo: bool
+    models: tuple[str, ...] = ()
+    """The only ones that the credential is for; none: all that the policy allows."""
     email: str | None = None
     """A verified address, where the credential tells one."""
     auditor: bool = False

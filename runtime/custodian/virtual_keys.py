@@ -1,7 +1,8 @@
-"""Virtual keys: whose each is, until when, and that it is revoked. Of a key only its hash is kept."""
+"""Virtual keys: whose each is, for what, until when, and that it is revoked. Of a key only its hash is kept."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,15 +19,24 @@ CREATE TABLE IF NOT EXISTS virtual_key (
     hash bytea PRIMARY KEY, sub text NOT NULL, name text NOT NULL, kind text NOT NULL, role text NOT NULL,
     department text NOT NULL, demo boolean NOT NULL, created timestamptz NOT NULL DEFAULT now(),
     expires timestamptz NOT NULL, revoked timestamptz);
+ALTER TABLE virtual_key ADD COLUMN IF NOT EXISTS models text[] NOT NULL DEFAULT '{}';
 """
 
 
-async def add(connection: asyncpg.Connection, digest: bytes, subject: Subject, lifetime_s: int) -> Draft:
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """``models``: the only ones that it is for; none: all that its subject may use. ``days``: how long it is good."""
+
+    models: tuple[str, ...] = ()
+    days: int = 30
+
+
+async def add(connection: asyncpg.Connection, digest: bytes, subject: Subject, terms: Terms) -> Draft:
     """Store the hash of a new key; returns the event of it."""
-    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=lifetime_s)
+    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=terms.days)
     await connection.execute(
-        "INSERT INTO virtual_key (hash, sub, name, kind, role, department, demo, expires)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO virtual_key (hash, sub, name, kind, role, department, demo, expires, models)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         digest,
         subject.sub,
         subject.name,
@@ -35,26 +45,29 @@ async def add(connection: asyncpg.Connection, digest: bytes, subject: Subject, l
         subject.department,
         subject.demo,
         expires,
+        terms.models,
     )
-    return Draft("key-made", {"sub": subject.sub, "key": called(digest), "expires": expires.isoformat()})
+    told = {"sub": subject.sub, "key": called(digest), "expires": expires.isoformat()}
+    return Draft("key-made", {**told, "models": list(terms.models)} if terms.models else told)
 
 
 async def subject_of(connection: Any, digest: bytes) -> Subject | None:
     """Whose key this is, if it is good now. ``connection``: asyncpg's, or a pool of them."""
     row = await connection.fetchrow(
-        "SELECT sub, name, kind, role, department, demo FROM virtual_key"
+        "SELECT sub, name, kind, role, department, demo, models FROM virtual_key"
         " WHERE hash = $1 AND revoked IS NULL AND expires > now()",
         digest,
     )
     if row is None:
         return None
-    return Subject(**{**dict(row), "kind": Kind(row["kind"]), "credential": "virtual-key"})
+    given = {"kind": Kind(row["kind"]), "models": tuple(row["models"]), "credential": "virtual-key"}
+    return Subject(**{**dict(row), **given})
 
 
 async def good(connection: Any, name: str | None = None) -> list[dict[str, Any]]:
     """Every key that is good now, or those of one subject, as JSON-ready values."""
     rows = await connection.fetch(
-        f"SELECT {CALLED} AS key, name, created, expires FROM virtual_key"  # noqa: S608
+        f"SELECT {CALLED} AS key, name, models, created, expires FROM virtual_key"  # noqa: S608
         " WHERE revoked IS NULL AND expires > now() AND ($1::text IS NULL OR name = $1) ORDER BY name, created",
         name,
     )

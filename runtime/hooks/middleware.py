@@ -164,6 +164,10 @@ class Gate:
                 # Decided here, not by LiteLLM alone: it would take a list of names, and the ledger prices one model.
                 refusal = Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
                 raise RefusedError(refusal)
+            scope = exchange.about.scope.split()
+            if scope and exchange.model not in scope:
+                refusal = Refusal(status=403, code="model_not_allowed", message="this key is for other models")
+                raise RefusedError(refusal)
             outcome = self.guard.apply(body, policy.guards, self.salt + exchange.session.encode())
         except RefusedError:
             raise

@@ -59,7 +59,7 @@ def test_everybody_has_a_page_of_ones_own(proof: Proof) -> None:
         assert (page.status_code, page.url.path) == (200, "/me")
         assert "bob" in page.text
         assert "20 USD per month" in page.text
-        made = http.post(f"{CONSOLE}/me/make-key", headers=here)
+        made = http.post(f"{CONSOLE}/me/make-key", data={"days": "1"}, headers=here)
         key = re.findall(r"sk-praxis-[\w-]{43}", made.text)[0]
         assert proof.ask(key, "Say hello.", max_tokens=1).status_code == 200
         called = hashlib.sha256(key.encode()).hexdigest()[:12]

@@ -61,6 +61,17 @@ def test_each_may_what_its_role_says_in_every_dialect_with_every_credential(proo
     assert {record["trace"]: record["name"] for record in records if record["trace"] in answered} == answered
 
 
+@pytest.mark.usefixtures("provider")
+def test_a_key_for_one_model_is_for_no_other(proof: Proof) -> None:
+    key = proof.token("alice", "--kind", "virtual-key", "--model", "smollm2", "--days", "1")
+    for ask in (proof.ask, proof.message):
+        assert ask(key, "Say hello.", max_tokens=1).status_code == 200
+        refused = ask(key, "Say hello.", max_tokens=1, model="gpt")
+        assert refused.status_code == 403
+        assert "this key is for other models" in refused.text
+        assert ask(proof.token("alice"), "Say hello.", max_tokens=1, model="gpt").status_code == 200
+
+
 @pytest.fixture
 def served(proof: Proof) -> list[tuple[str, str]]:
     """Every method and path that LiteLLM itself serves."""

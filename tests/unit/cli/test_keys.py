@@ -18,8 +18,8 @@ from infra.custody import open_store
 from infra.paths import STACKS
 
 KEYS = [
-    {"key": digest * 6, "name": name, "created": "c", "expires": "e"}
-    for digest, name in (("0a", "alice"), ("0b", "bob"))
+    {"key": digest * 6, "name": name, "models": ["small", "tiny"][:count], "created": "c", "expires": "e"}
+    for digest, name, count in (("0a", "alice", 0), ("0b", "bob", 2))
 ]
 
 
@@ -70,3 +70,19 @@ def test_no_such_key_is_said(machine: Machine, more: list[str]) -> None:
     result = machine.run("revoke", "laptop", "--as", "alice", "--yes", *more)
     assert result.exit_code == 2
     assert "keys list laptop --as alice" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--model", "small"], "--model and --days are for a virtual key"),
+        (["--days", "3"], "--model and --days are for a virtual key"),
+        (["--kind", "virtual-key", "--model", "nowhere"], "no model 'nowhere' in this stack"),
+        (["--kind", "virtual-key", "--days", "0"], "--days"),
+    ],
+)
+def test_terms_that_cannot_be(machine: Machine, options: list[str], told: str) -> None:
+    refused = CliRunner().invoke(app, ["token", "laptop", "--as", "alice", *options])
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.output.replace("│", " ").split())
+    assert machine.posted == []

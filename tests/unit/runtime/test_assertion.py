@@ -37,6 +37,14 @@ def assertion(**changes: Any) -> Assertion:
     return Assertion(**{**base, **changes})
 
 
+def test_one_without_a_scope_is_of_a_custodian_that_knew_none() -> None:
+    """While a stack is updated its parts are of two versions for a moment."""
+    token = sign(assertion(), KEY)
+    body = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    del body["scope"]
+    assert verify(jwt.encode({"alg": "Ed25519", "typ": "JWT"}, body, KEY, algorithms=["Ed25519"]), PUBLIC).scope == ""
+
+
 @given(sub=TEXT, name=TEXT, kind=st.sampled_from(Kind), trace=TEXT, demo=st.booleans())
 def test_what_was_signed_is_read(sub: str, name: str, kind: Kind, trace: str, demo: bool) -> None:
     about = assertion(sub=sub, name=name, kind=kind, trace=trace, demo=demo)

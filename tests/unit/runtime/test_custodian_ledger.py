@@ -24,6 +24,7 @@ from runtime.custodian.database import Database
 from runtime.custodian.hashed import digest
 from runtime.custodian.ledger import period_begin
 from runtime.custodian.subject import Subject
+from runtime.custodian.virtual_keys import Terms
 from runtime.custodian.writer import Writer
 from runtime.store import Ed25519Key
 from tests.unit.runtime.recorded import ALICE, ASKED, about, admitted, ending, spent
@@ -173,20 +174,20 @@ def test_periods_begin_where_they_should(day: date) -> None:
 
 class TestVirtualKeys:
     async def test_found_by_its_digest(self, database: Database) -> None:
-        await database.add_key(digest("sk-praxis-one"), ALICE, 3600)
+        await database.add_key(digest("sk-praxis-one"), ALICE, Terms())
         found = await database.key_subject(digest("sk-praxis-one"))
         assert found == dataclasses.replace(ALICE, credential="virtual-key")
         assert await database.key_subject(digest("sk-praxis-two")) is None
 
     async def test_expired_or_revoked_is_no_key(self, database: Database) -> None:
-        await database.add_key(digest("a"), ALICE, -1)
-        await database.add_key(digest("b"), ALICE, 3600)
+        await database.add_key(digest("a"), ALICE, Terms(days=-1))
+        await database.add_key(digest("b"), ALICE, Terms())
         await database.pool.execute("UPDATE virtual_key SET revoked = now() WHERE hash = $1", digest("b"))
         assert await database.key_subject(digest("a")) is None
         assert await database.key_subject(digest("b")) is None
 
     async def test_is_known_for_a_while_and_no_longer_once_revoked(self, database: Database) -> None:
-        await database.add_key(digest("a"), ALICE, 3600)
+        await database.add_key(digest("a"), ALICE, Terms())
         assert await database.key_subject(digest("a"))
         await database.pool.execute("UPDATE virtual_key SET name = 'x'")
         assert await database.key_subject(digest("a")) == dataclasses.replace(ALICE, credential="virtual-key")
@@ -196,7 +197,7 @@ class TestVirtualKeys:
     async def test_what_was_asked_before_a_revocation_is_not_known_after_it(
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await database.add_key(digest("a"), ALICE, 3600)
+        await database.add_key(digest("a"), ALICE, Terms())
         ask = virtual_keys.subject_of
 
         async def slowly(connection: Any, key: bytes) -> Subject | None:
@@ -211,7 +212,7 @@ class TestVirtualKeys:
 
     async def test_the_key_itself_is_nowhere(self, database: Database) -> None:
         key = "sk-praxis-" + secrets.token_urlsafe(32)
-        await database.add_key(digest(key), ALICE, 3600)
+        await database.add_key(digest(key), ALICE, Terms())
         rows = await database.pool.fetch("SELECT virtual_key::text AS whole FROM virtual_key")
         assert not any(key in row["whole"] or key[10:30] in row["whole"] for row in rows)
 

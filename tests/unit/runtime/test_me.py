@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 import httpx
 import pytest
 
-from tests.unit.runtime.custodian_world import World, running
+from runtime.assertion import HEADER, verify
+from tests.unit.runtime.custodian_world import SIGNING, World, running
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ async def test_what_is_spent_is_shown(world: World) -> None:
 
 
 async def test_a_key_is_shown_once_works_and_can_be_revoked(world: World) -> None:
-    key = value(await do(world, "make-key"))
+    key = value(await do(world, "make-key", days="30"))
     assert (await world.auth(key)).status_code == 200
     text = (await look(world)).text
     assert key not in text
@@ -73,8 +74,14 @@ async def test_a_key_is_shown_once_works_and_can_be_revoked(world: World) -> Non
     assert (await world.auth(key)).status_code == 401
 
 
+async def test_a_key_for_one_model(world: World) -> None:
+    key = value(await do(world, "make-key", days="7", model="small"))
+    assert verify((await world.auth(key)).headers[HEADER], SIGNING).scope == "small"
+    assert "<td>small</td>" in (await look(world)).text
+
+
 async def test_nobody_sees_anothers(world: World) -> None:
-    await do(world, "make-key")
+    await do(world, "make-key", days="30")
     await do(world, "enroll", client="claude-code")
     text = (await look(world, **BOB)).text
     assert 'name="key"' not in text
@@ -100,7 +107,17 @@ async def test_from_another_page_nothing_is_done(world: World, what: str, site: 
 
 
 @pytest.mark.parametrize(
-    ("what", "fields"), [("enroll", {"client": "emacs"}), ("enroll", {}), ("revoke-key", {"k": "x"})]
+    ("what", "fields"),
+    [
+        ("enroll", {"client": "emacs"}),
+        ("enroll", {}),
+        ("revoke-key", {"k": "x"}),
+        ("make-key", {}),
+        ("make-key", {"days": "0"}),
+        ("make-key", {"days": "366"}),
+        ("make-key", {"days": "x"}),
+        ("make-key", {"days": "30", "model": "large"}),
+    ],
 )
 async def test_a_form_that_is_not_the_pages(world: World, what: str, fields: dict[str, str]) -> None:
     headers = {"x-auth-request-access-token": world.token(), "sec-fetch-site": "same-origin"}
@@ -116,7 +133,7 @@ async def test_who_has_not_signed_in(world: World, given: str) -> None:
 
 
 async def test_a_key_does_not_open_the_page(world: World) -> None:
-    key = value(await do(world, "make-key"))
+    key = value(await do(world, "make-key", days="30"))
     assert (await world.http.get("/console/me", headers={"x-auth-request-access-token": key})).status_code == 401
 
 

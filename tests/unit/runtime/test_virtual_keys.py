@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.runtime.custodian_world import ADMIN, HOOKS, World, running
+from runtime.assertion import HEADER, verify
+from tests.unit.runtime.custodian_world import ADMIN, HOOKS, SIGNING, World, running
 
 BOB = {"sub": "sub-of-bob", "preferred_username": "bob"}
 
@@ -23,6 +25,59 @@ async def made(world: World, **claims: Any) -> str:
     answer = await world.http.post("/me/keys", headers={"Authorization": f"Bearer {world.token(**claims)}"})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["key"])
+
+
+async def asked(world: World, **terms: Any) -> Any:
+    """The answer to who asks for a key on these terms."""
+    headers = {"Authorization": f"Bearer {world.token()}"}
+    return await world.http.post("/me/keys", headers=headers, json=terms)
+
+
+async def test_for_some_models_and_some_days(world: World) -> None:
+    answer = await asked(world, models=["small"], days=2)
+    assert (answer.status_code, answer.json()["expires_in"]) == (201, 2 * 24 * 3600)
+    about = verify((await world.auth(answer.json()["key"])).headers[HEADER], SIGNING)
+    assert (about.scope, about.credential) == ("small", "virtual-key")
+    (one,) = await world.held("keys")
+    assert one["models"] == ["small"]
+    assert one["expires"][:10] == str((datetime.now(UTC) + timedelta(days=2)).date())
+    events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
+    assert [event["body"].get("models") for event in map(json.loads, events) if event["kind"] == "key-made"] == [
+        ["small"]
+    ]
+
+
+async def test_for_all_unless_said(world: World) -> None:
+    about = verify((await world.auth(await made(world))).headers[HEADER], SIGNING)
+    assert about.scope == ""
+    (one,) = await world.held("keys")
+    assert one["models"] == []
+
+
+async def test_what_such_a_key_asked_is_recorded_with_its_scope(world: World) -> None:
+    key = (await asked(world, models=["small"])).json()["key"]
+    assertion = (await world.auth(key)).headers[HEADER]
+    assert (await world.tell("admitted", assertion)).status_code == 200
+    events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
+    assert [event["body"]["scope"] for event in map(json.loads, events) if event["kind"] == "admitted"] == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "status", "told"),
+    [
+        ({"models": ["large"]}, 403, "no model of yours: large"),
+        ({"models": ["small", ""]}, 400, "models"),
+        ({"models": "small"}, 400, "models"),
+        ({"days": 0}, 400, "days"),
+        ({"days": 366}, 400, "days"),
+        ({"role": "auditor"}, 400, "role"),
+    ],
+)
+async def test_terms_that_cannot_be(world: World, terms: dict[str, Any], status: int, told: str) -> None:
+    answer = await asked(world, **terms)
+    assert answer.status_code == status
+    assert told in answer.json()["error"]["message"]
+    assert await world.held("keys") == []
 
 
 async def status(world: World, key: str) -> int:

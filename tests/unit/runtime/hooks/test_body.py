@@ -20,6 +20,18 @@ from tests.unit.runtime.hooks.gate_world import (
 
 class TestBody:
     @BOTH
+    async def test_a_model_outside_the_keys_scope(self, world: World, path: str) -> None:
+        answer = await world.ask(path, headers=world.headers(scope="tiny"))
+        assert answer.status_code == 403
+        assert "this key is for other models" in answer.text
+        assert world.upstream.asked == []
+        assert world.custodian.only("refused")["reason"] == "model_not_allowed"
+
+    @BOTH
+    async def test_a_model_of_the_keys_scope(self, world: World, path: str) -> None:
+        assert (await world.ask(path, headers=world.headers(scope="tiny small"))).status_code == 200
+
+    @BOTH
     @pytest.mark.parametrize("model", ["large", "small,small", ["small"], None, "SMALL", "small ", 7, "x" * 5000])
     async def test_a_model_outside_the_role(self, world: World, path: str, model: Any) -> None:
         answer = await world.ask(path, model=model)
