@@ -14,6 +14,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
@@ -23,6 +24,8 @@ from tests import daemon
 TESTS = Path(__file__).parent
 RUNGS = ("unit", "contract", "golden", "engine", "live", "bench")
 """Folders of tests, from the bottom up."""
+settings.register_profile("praxis", deadline=None)  # how long an example takes is the machine's to say, not the code's
+settings.load_profile("praxis")
 LONGEST = TESTS / "live/changing"
 NEED_DOCKER = frozenset({"engine", "live", "bench"})
 

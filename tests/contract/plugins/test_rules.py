@@ -144,7 +144,7 @@ def checked(token: str, values: dict[str, Any]) -> dict[str, PropertyValue]:
 
 @anything
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_checked_inputs_are_stable_and_their_own_state(token: str, data: st.DataObject) -> None:
     values = data.draw(inputs_of(token))
     once = checked(token, values)
@@ -158,7 +158,7 @@ def test_checked_inputs_are_stable_and_their_own_state(token: str, data: st.Data
 
 @anything
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_set_in_another_order_is_no_change(token: str, data: st.DataObject) -> None:
     values = data.draw(inputs_of(token))
     turned = {
@@ -176,7 +176,7 @@ def test_a_part_that_says_little_does_not_take_the_place_of_another() -> None:
 
 @anything
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_change_is_seen_and_replaces_as_the_schema_says(token: str, data: st.DataObject) -> None:
     kind, rules = TYPES[token].served[token], TYPES[token].rules(token)
     values = data.draw(inputs_of(token))
@@ -244,7 +244,7 @@ def test_parts_that_are_not_supported_are_refused_too(values: dict[str, Any], pa
 
 @anything
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_wrong_type_is_refused_and_named(token: str, data: st.DataObject) -> None:
     rules, kind = TYPES[token].rules(token), TYPES[token].served[token]
     name = data.draw(st.sampled_from(sorted(kind.supported)))
@@ -256,7 +256,7 @@ def test_a_wrong_type_is_refused_and_named(token: str, data: st.DataObject) -> N
 
 @anything
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_secret_inputs_stay_secret_in_checked_inputs_and_in_a_preview(token: str, data: st.DataObject) -> None:
     values = {name: value for name, value in data.draw(inputs_of(token)).items() if value not in (None, [], {})}
     assume(values)
@@ -282,7 +282,7 @@ def test_a_preview_knows_what_it_is_given_and_nothing_else(token: str) -> None:
 
 @anything
 @given(data=st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_any_input_may_be_unknown_in_a_preview(token: str, data: st.DataObject) -> None:
     values = data.draw(inputs_of(token))
     for name in values:

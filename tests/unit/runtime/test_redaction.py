@@ -49,20 +49,20 @@ pieces = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(pieces, max_size=12).map(b"".join), st.lists(st.integers(min_value=0), max_size=20))
 def test_any_cut_of_any_text_gives_what_redaction_means(text: bytes, cuts: list[int]) -> None:
     assert redacted(Patterns(NASTY), cut(text, cuts)) == plainly(sorted(NASTY), text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(), st.lists(st.integers(min_value=0), max_size=10))
 def test_what_is_no_secret_is_not_changed(text: bytes, cuts: list[int]) -> None:
     values = [("key", KEY.encode()), ("other", b"correct horse battery staple")]
     assert redacted(Patterns(values), cut(text, cuts)) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(min_size=MIN_BYTES), st.binary(max_size=5), st.binary(max_size=5))
 def test_base64_of_more_than_the_secret_is_found_too(value: str, before: bytes, after: bytes) -> None:
     """As in `Authorization: Basic`, where the user's name stands before the password."""
