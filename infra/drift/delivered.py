@@ -20,7 +20,7 @@ from docker.errors import DockerException
 from components.spec import SECRET, ServiceSpec
 from infra.drift.compare import Veil
 from infra.drift.findings import Finding, Kind, Seen, Unseen
-from infra.targets.docker import AGENT
+from infra.targets.on_host import AGENT
 
 READY = ".ready"
 """What the agent writes last, beside the files."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from components.spec import CONFIG_FOLDER
 from infra.drift.containers import Declared
 from infra.drift.findings import Finding, Kind, Seen, Unseen
-from infra.targets.docker import config_digest
+from infra.targets.on_host import config_digest
 
 SHOWN_HEX = 16
 

@@ -21,7 +21,7 @@ from infra.cli.console import CommandError
 from infra.cli.custodian import custodian
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
-from infra.targets.docker import ADMIN_PATHS
+from infra.targets.on_host import ADMIN_PATHS
 from runtime.contract import EffectivePolicy, litellm_alias, plain, resolve
 
 LIMITS = {

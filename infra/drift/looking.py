@@ -24,7 +24,7 @@ from infra.drift.compare import Veil, report
 from infra.drift.findings import Report, Seen, Unseen
 from infra.supply import host
 from infra.supply.process import SupplyError
-from infra.targets.docker import AGENT, delivery
+from infra.targets.on_host import AGENT, delivery
 from runtime.store import AUDIT_KEY, Store
 
 

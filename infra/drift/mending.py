@@ -18,7 +18,7 @@ from infra.drift.findings import Finding, Report
 from infra.drift.looking import Ground, look_at_databases
 from infra.drift.plan import Plan, plan, statements
 from infra.supply import host
-from infra.targets.docker import AGENT
+from infra.targets.on_host import AGENT
 
 HEALTHY_WITHIN_S = 300.0
 POLL_S = 0.5

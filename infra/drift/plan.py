@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infra.drift.findings import Finding, Kind
 from infra.drift.realm import PATHS
-from infra.targets.docker import AGENT
+from infra.targets.on_host import AGENT
 
 AT_START = frozenset({"state", "password"})
 """Fields of databases and their roles that PostgreSQL's own start brings to what is declared."""

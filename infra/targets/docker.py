@@ -9,8 +9,6 @@ Secrets never pass through Pulumi: a small agent, which alone can decrypt the st
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +19,10 @@ import pulumi_docker as docker
 
 from components.spec import AGENT_IMAGE, CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
 from components.target import Capability, early
+from infra.targets.on_host import ADMIN_PATHS, AGENT, config_digest, delivery, restore_config, write_files
 
 NO_RESOLVER = "127.0.0.1"
 """Inside a container nobody answers there; names of the stack's own services are the daemon's to know."""
-AGENT = "secrets"
 AGENT_UID = 61011
 AGENT_MEMORY_MIB = 48
 CORE_BYTES = 1
@@ -32,8 +30,6 @@ CORE_BYTES = 1
 RESTART = "always"
 """Not ``unless-stopped``: a daemon that comes back after it was killed stops what still runs, takes that for somebody's
 wish and leaves it stopped for good; any signal to a container makes it do the same at the next start (moby#41302)."""
-ADMIN_PATHS = {"keycloak": "", "litellm": "/litellm", "custodian": "/custodian"}
-"""Where the edge's admin entry point, which listens on loopback, puts each part's own API."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +234,7 @@ class DockerTarget:
                 restore_config(folder, spec.config_files)
             return folder
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        _write_files(partial, spec.config_files)
+        write_files(partial, spec.config_files)
         partial.rename(folder)
         return folder
 
@@ -251,51 +247,3 @@ class DockerTarget:
 
 def _bind(source: Path, target: str) -> docker.ContainerMountArgs:
     return docker.ContainerMountArgs(type="bind", source=str(source), target=target, read_only=True)
-
-
-def config_digest(files: Mapping[str, str]) -> str:
-    """What the name of a folder of config files says of its content."""
-    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def restore_config(folder: Path, files: Mapping[str, str]) -> bool:
-    """Make the folder hold exactly ``files`` again; whether there was anything to do.
-
-    In place, file by file: a container that mounts the folder goes on seeing it.
-    """
-    changed = False
-    for path in sorted(folder.rglob("*"), reverse=True):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path.is_symlink() or files.get(name) != path.read_text(encoding="utf-8", errors="replace"):
-            path.unlink()
-            changed = True
-    missing = {name: text for name, text in files.items() if not (folder / name).is_file()}
-    _write_files(folder, missing)
-    return changed or bool(missing)
-
-
-def _write_files(folder: Path, files: Mapping[str, str]) -> None:
-    for path, text in files.items():
-        file = folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        file.chmod(0o444)
-    for made in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        made.chmod(0o755)
-
-
-def delivery(receivers: Iterable[ServiceSpec]) -> str:
-    """What the agent is to write where: templates only, no secret."""
-    services = [
-        {
-            "name": spec.name,
-            "folder": f"/deliver/{spec.name}",
-            "files": dict(spec.secrets),
-            "optional": list(spec.optional_secrets),
-        }
-        for spec in receivers
-    ]
-    return json.dumps({"services": services}, indent=1, sort_keys=True)

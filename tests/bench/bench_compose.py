@@ -27,7 +27,7 @@ from components.blueprint import blueprint
 from config import load_stack
 from infra.paths import REPOSITORY
 from infra.supply.artefacts import GoTool
-from infra.targets.docker import AGENT
+from infra.targets.on_host import AGENT
 from tests.bench.report import Figure, tell
 from tests.bench.stack import declared, seconds
 from tests.proof import NAME, Proof

@@ -15,7 +15,8 @@ from config import load_stack
 from config.stack import Stack
 from infra.custody import recipes
 from infra.paths import STACKS
-from infra.targets.docker import AGENT_MEMORY_MIB, delivery
+from infra.targets.docker import AGENT_MEMORY_MIB
+from infra.targets.on_host import delivery
 from runtime.agent import receivers
 from runtime.contract import EGRESS_PLACEHOLDER
 

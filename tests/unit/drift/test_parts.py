@@ -16,7 +16,7 @@ from infra.drift import databases, files, gateway
 from infra.drift.compare import Veil
 from infra.drift.findings import Finding, Kind
 from infra.paths import STACKS
-from infra.targets.docker import config_digest, restore_config
+from infra.targets.on_host import config_digest, restore_config
 
 WANTED = {"a.yaml": "a\n", "sub/b.yaml": "b\n"}
 
