@@ -13,11 +13,13 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
+from infra.drift.asking import ask
 from infra.drift.compare import Veil
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 
 OWNER = "postgres"
 """The one superuser; it comes in by the socket inside the container alone."""
+PSQL = ("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", OWNER, "-d", "postgres")
 RIGHTS = ("superuser", "createdb", "createrole", "replication", "bypassrls")
 SYSTEM = frozenset({"postgres", "template0", "template1"})
 QUERY = """
@@ -130,32 +132,36 @@ def make_as_declared(client: docker.DockerClient, container: str, name: str) -> 
         ValueError: psql says no; with its words.
     """
     sets = [f"--set=name={name}", f"--set=file=/run/secrets/{name}-db-password"]
-    _psql(client, container, [*sets, "--file=/opt/praxis/roles.sql"])
+    _run(client, container, [*sets, "--file=/opt/praxis/roles.sql"])
 
 
-def psql(client: docker.DockerClient, container: str, query: str) -> str:
-    """What the server answers the superuser, who comes in by the socket.
+def execute(client: docker.DockerClient, container: str, statement: str) -> None:
+    """Have the server do what ``statement`` says, as the superuser, who comes in by the socket.
 
     Raises:
         DockerException: there is no such container, or it does not run.
         ValueError: psql says no; with its words.
     """
-    return _psql(client, container, ["-c", query])
+    _run(client, container, ["-c", statement])
 
 
-def _psql(client: docker.DockerClient, container: str, arguments: list[str]) -> str:
-    command = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-U", OWNER, "-d", "postgres", *arguments]
-    code, output = client.containers.get(container).exec_run(command)
-    text = (output if isinstance(output, bytes) else b"").decode(errors="replace").strip()
+def _run(client: docker.DockerClient, container: str, arguments: list[str]) -> None:
+    code, output = client.containers.get(container).exec_run([*PSQL, *arguments])
     if code != 0:
-        raise ValueError(text or f"psql ended with exit code {code}")
-    return text
+        raise ValueError(_words(output if isinstance(output, bytes) else b"", code))
+
+
+def _words(said: bytes, code: int | None) -> str:
+    return said.decode(errors="replace").strip() or f"psql ended with exit code {code}"
 
 
 def look(client: docker.DockerClient, judge: Judge) -> Seen:
     """Roles and databases of the stack's server."""
     try:
-        found = json.loads(psql(client, f"praxis-{judge.stack}-postgres", QUERY))
+        answer = ask(client.containers.get(f"praxis-{judge.stack}-postgres"), [*PSQL, "-c", QUERY])
+        if answer.code != 0:
+            raise ValueError(_words(answer.complaint or answer.said, answer.code))
+        found = json.loads(answer.said)
     except (DockerException, ValueError) as error:
         return Seen(unseen=(Unseen(what="database: roles and grants", why=" ".join(str(error).split())[:300]),))
     return Seen(findings=tuple(judge.judged(found)))

@@ -18,6 +18,7 @@ import docker
 from docker.errors import DockerException
 
 from components.spec import SECRET, ServiceSpec
+from infra.drift.asking import ask
 from infra.drift.compare import Veil
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.on_host import AGENT
@@ -90,9 +91,9 @@ def look(client: docker.DockerClient, judge: Judge) -> Seen:
     key = os.urandom(32)
     try:
         agent = client.containers.get(f"praxis-{judge.stack}-{AGENT}")
-        code, output = agent.exec_run(["python3", "-c", PROGRAM, key.hex()], stderr=False)
-        if code != 0 or not isinstance(output, bytes):
-            raise ValueError(f"the program in the agent's container ended with exit code {code}")
-        return Seen(findings=tuple(judge.judged(json.loads(output), key)))
+        answer = ask(agent, ["python3", "-c", PROGRAM, key.hex()])
+        if answer.code != 0:
+            raise ValueError(f"the program in the agent's container ended with exit code {answer.code}")
+        return Seen(findings=tuple(judge.judged(json.loads(answer.said), key)))
     except (DockerException, ValueError) as error:
         return Seen(unseen=(Unseen(what="delivered secrets", why=" ".join(str(error).split())[:300]),))

@@ -93,7 +93,7 @@ class Mending:
             databases.make_as_declared(client, container, name)
         for statement in statements(found):
             self.steps(f"mending the database: {statement}")
-            databases.psql(client, container, statement)
+            databases.execute(client, container, statement)
 
     def _remove(self, client: docker.DockerClient, names: tuple[str, ...]) -> None:
         for name in names:
