@@ -31,6 +31,10 @@ class Wanted(BaseModel):
     models: Annotated[tuple[ModelName, ...], Field(max_length=100)] = ()
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = Terms.days
 
+    def terms(self) -> Terms:
+        """The same, checked."""
+        return Terms(models=self.models, days=self.days)
+
 
 class Which(BaseModel):
     """A subject's keys, or the one that is called ``key``."""
@@ -49,7 +53,7 @@ def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
             # An access token: a virtual key does not beget another.
             subject = await gate.signed_in(credential(request.headers))
             wanted = Wanted.model_validate_json(await request.body() or b"{}")
-            key = await gate.new_key(subject, Terms(models=wanted.models, days=wanted.days))
+            key = await gate.new_key(subject, wanted.terms())
         except NOT_LET_IN as error:
             refusal = refusal_of(error)
         except ValidationError as error:

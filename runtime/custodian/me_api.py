@@ -15,7 +15,7 @@ from runtime.clients import Client, settings
 from runtime.contract import CATEGORIES, CONSOLE_FORMS, EffectivePolicy, plain
 from runtime.custodian.consoles_api import Look, of_person, page, refused
 from runtime.custodian.gate import Gate
-from runtime.custodian.keys_api import MAX_DAYS
+from runtime.custodian.keys_api import MAX_DAYS, Wanted
 from runtime.custodian.ledger import Standing
 from runtime.custodian.subject import ForbiddenError, Subject
 from runtime.custodian.virtual_keys import Terms
@@ -44,11 +44,9 @@ def routes(gate: Gate, base: str) -> list[Route]:
 
     async def make_key(request: Request, subject: Subject) -> Response:
         fields = await _fields(request)
-        terms = Terms(models=tuple(fields.get("model", [])), days=int(_one(fields, "days")))
-        if not 1 <= terms.days <= MAX_DAYS:
-            raise ValueError("days")
+        wanted = Wanted(models=tuple(fields.get("model", [])), days=int(_one(fields, "days")))
         try:
-            key = await gate.new_key(subject, terms)
+            key = await gate.new_key(subject, wanted.terms())
         except ForbiddenError:
             raise ValueError("model") from None
         return page("made.html", title="A key", text="Give it to one tool.", value=key)
