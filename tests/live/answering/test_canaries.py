@@ -121,8 +121,8 @@ def test_a_crash_leaves_none(proof: Proof, service: str) -> None:
         pytest.skip("needs root to end another user's process")
     container = docker.from_env().containers.get(f"praxis-{NAME}-{service}")
     started = container.attrs["State"]["StartedAt"]
-    running = container.top(ps_args="-eo pid,args")["Processes"]
-    (pid,) = [pid for pid, command in running if "docker-init" not in command]
+    init = container.attrs["State"]["Pid"]  # the service is its child; a probe that runs just now is not
+    (pid,) = [pid for pid, parent in container.top(ps_args="-eo pid,ppid")["Processes"] if int(parent) == init]
     cwd = Path(f"/proc/{pid}/cwd").readlink()
     os.kill(int(pid), signal.SIGABRT)
     until = time.monotonic() + 60
