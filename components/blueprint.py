@@ -99,19 +99,12 @@ class AiGateway(pulumi.ComponentResource):
         )
         # The order of registration is the order of needs: a service finds what it needs already made.
         store = ("mlflow", "queue", "objects", "clickhouse", "langfuse", "langfuse-worker")
-        observed = ObservabilityArgs(
-            target=target, services=plan.pick("collector", *store), sign_in=plan["sso"], realm=identity.realm
-        )
+        observed = ObservabilityArgs(target=target, services=plan.pick("collector", *store, "sso"))
         Observability(f"{name}-observability", observed, child)
         Gateway(f"{name}-gateway", GatewayArgs(target=target, services=plan.pick("model", "litellm")), child)
-        governance = Governance(
-            f"{name}-governance", GovernanceArgs(target=target, stack=args.stack, secret=args.secret), child
-        )
-        Custodian(
-            f"{name}-custodian",
-            CustodianArgs(target=target, service=plan["custodian"], realm=identity.realm, governance=governance),
-            child,
-        )
+        Governance(f"{name}-governance", GovernanceArgs(target=target, stack=args.stack, secret=args.secret), child)
+        custodian_args = CustodianArgs(target=target, service=plan["custodian"], realm=identity.realm.resource)
+        Custodian(f"{name}-custodian", custodian_args, child)
         for way_out in plan.pick("egress"):
             Egress(f"{name}-egress", EgressArgs(target=target, service=way_out), child)
         self.register_outputs({})

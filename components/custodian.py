@@ -64,14 +64,13 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CustodianArgs:
-    """What must be there before it starts: ``realm``, whose tokens it verifies, for it is ready only when the realm's
-    keys can be fetched; ``governance``, for the teams that it makes keys in.
+    """``realm`` must be there before it starts: it is ready only when the keys that sign the realm's tokens can be
+    fetched. What is in the realm, and LiteLLM's teams, it asks for with the first request of each subject.
     """
 
     target: Target
     service: ServiceSpec
     realm: pulumi.Resource
-    governance: pulumi.Resource
 
 
 class Custodian(pulumi.ComponentResource):
@@ -79,5 +78,5 @@ class Custodian(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CustodianArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("praxis:custodian:Custodian", name, None, opts)
-        args.target.service(args.service, self, after=[args.realm, args.governance])
+        args.target.service(args.service, self, after=[args.realm])
         self.register_outputs({})

@@ -42,7 +42,7 @@ def litellm(stack: Stack, name: str) -> ServiceSpec:
         },
         probe=http_probe(4000, "/health/readiness", start_period_s=240),
         tmp_mib=128,
-        needs=("postgres", "redis", "collector", *(["model"] if len(remote) < len(stack.models) else [])),
+        needs=("postgres", "redis"),
         stop_grace_s=30,
     )
 

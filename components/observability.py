@@ -116,7 +116,6 @@ def sso(stack: Stack) -> ServiceSpec:
         },
         config_files={"sso.cfg": _sso(issuer(stack))},
         probe=http_probe(4180, "/ping"),
-        needs=("keycloak",),
     )
 
 
@@ -164,12 +163,10 @@ def _toml(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ObservabilityArgs:
-    """``realm``: what the sign-in needs to exist before it starts."""
+    """``services``: their specs, each after those that it needs."""
 
     target: Target
     services: Sequence[ServiceSpec]
-    sign_in: ServiceSpec
-    realm: pulumi.Resource
 
 
 class Observability(pulumi.ComponentResource):
@@ -179,5 +176,4 @@ class Observability(pulumi.ComponentResource):
         super().__init__("praxis:observability:Observability", name, None, opts)
         for spec in args.services:
             args.target.service(spec, self)
-        args.target.service(args.sign_in, self, after=[args.realm])
         self.register_outputs({})

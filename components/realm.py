@@ -73,6 +73,8 @@ class Realm(pulumi.ComponentResource):
 
     id: pulumi.Output[str]
     """The realm's, for what else is made in it."""
+    resource: keycloak.Realm
+    """The realm without what is in it."""
     mfa: keycloak.Role | None
     """Whoever has this role must give a second factor; None if no role asks for one."""
 
@@ -81,7 +83,8 @@ class Realm(pulumi.ComponentResource):
         self._name = name
         self._args = args
         self._opts = pulumi.ResourceOptions(parent=self, provider=args.provider)
-        self.id = self._realm().id
+        self.resource = self._realm()
+        self.id = self.resource.id
         self._scope = self._claims()
         with_mfa = args.stack.roles_with_mfa()
         self.mfa = self._role(MFA_ROLE) if with_mfa else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +20,9 @@ from infra.supply import host
 from infra.supply.process import SupplyError
 
 MIB = 1024 * 1024
+SETTLED_S = 10.0
+"""For the daemon's first look at what is ready: an interval of a health check, and what it may take."""
+SETTLING_POLL_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,10 @@ def connect() -> docker.DockerClient:
 
 
 def statuses(stack: str) -> list[ServiceStatus]:
-    """Every container of the stack, by service name."""
+    """Every container of the stack, by service name; what has just started may first pass its health check."""
+    until = time.monotonic() + SETTLED_S
+    while any(_health(each) == "starting" for each in _every(stack)) and time.monotonic() < until:
+        time.sleep(SETTLING_POLL_S)
     # The daemon takes a second to tell one container's memory, so all are asked at once.
     with ThreadPoolExecutor(max_workers=32) as pool:
         return sorted(pool.map(_status, _every(stack)), key=lambda status: status.service)
@@ -82,12 +89,16 @@ def _status(container: Container) -> ServiceStatus:
     return ServiceStatus(
         service=container.labels.get("praxis.service", container.name or "?"),
         state=state["Status"],
-        health=state.get("Health", {}).get("Status", "-"),
+        health=_health(container),
         image=(container.image.tags or [str(container.image.short_id)])[0] if container.image else "?",
         memory_mib=round(_used(container) / MIB, 1) if running else 0.0,
         limit_mib=attributes["HostConfig"]["Memory"] // MIB,
         restarts=attributes["RestartCount"],
     )
+
+
+def _health(container: Container) -> str:
+    return str(container.attrs["State"].get("Health", {}).get("Status", "-"))
 
 
 def _used(container: Container) -> int:

@@ -45,7 +45,9 @@ WITHIN_S = 300.0
 
 def containers() -> list[Container]:
     """All containers of the stack, whoever made them."""
-    found: list[Container] = docker.from_env().containers.list(all=True, filters={"label": f"praxis.stack={NAME}"})
+    found: list[Container] = docker.from_env().containers.list(
+        all=True, filters={"label": f"praxis.stack={NAME}"}, ignore_removed=True
+    )
     return found
 
 

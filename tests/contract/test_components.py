@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pulumi
+import pulumi_keycloak as keycloak
 import pytest
 from joserfc.jwk import ECKey
 from pulumi.runtime import mocks as pulumi_mocks
@@ -209,10 +210,10 @@ class TestComposition:
         assert provider.name == LITELLM_PROVIDER
         assert provider.inputs["url"] == "http://reach.test/litellm"
 
-    def test_the_custodian_starts_when_its_teams_are_there(self, stack: Stack) -> None:
+    def test_the_custodian_waits_for_the_realm_and_not_for_all_that_is_in_it(self, stack: Stack) -> None:
         target = build(stack).target
         assert list(target.services).index("litellm") < list(target.services).index("custodian")
-        assert [type(one) for one in target.after["custodian"]] == [realm.Realm, governance.Governance]
+        assert [type(one) for one in target.after["custodian"]] == [keycloak.Realm]
 
     def test_the_custodian_may_look_in_keycloak_and_change_nothing(self, stack: Stack) -> None:
         built = build(stack)

@@ -95,7 +95,7 @@ def test_a_whole_life(deploy: Deployer, unique: str, image: str, daemon: docker.
     assert stack.preview() == {"create": 4}
     assert stack.up() == {"create": 4}
     found = daemon.api.inspect_container(f"{unique}-one")
-    assert found["State"]["Health"]["Status"] == "healthy"
+    assert found["State"]["Health"]["Status"] in ("starting", "healthy")
     assert found["HostConfig"]["ReadonlyRootfs"] is True
     assert found["HostConfig"]["NanoCpus"] == 500_000_000
     assert list(found["NetworkSettings"]["Networks"]) == [f"{unique}-net"]
@@ -221,6 +221,32 @@ def test_one_that_is_not_healthy_says_why_and_leaves_nothing(
     check = "true"
     assert stack.up() == {"create": 1}
     assert stack.preview() == {}
+
+
+def test_a_check_that_the_daemon_runs_late_is_run_sooner(
+    deploy: Deployer, unique: str, image: str, daemon: docker.DockerClient
+) -> None:
+    def program() -> None:
+        pulumi_docker.Container(
+            "one",
+            **sleeper(
+                unique,
+                image,
+                entrypoints=["sh", "-c"],
+                command=["sleep 2; touch /tmp/ready; sleep 1000"],
+                tmpfs={"/tmp": "size=1m,mode=1777"},
+                healthcheck=pulumi_docker.ContainerHealthcheckArgs(
+                    tests=["CMD-SHELL", "test -e /tmp/ready"], interval="300s", timeout="2s", retries=1
+                ),
+                wait=True,
+                wait_timeout=30,
+            ),
+        )
+
+    assert deploy(program).up() == {"create": 2}  # its provider is the other
+    (found,) = daemon.containers.list(filters={"name": unique})
+    assert found.attrs["State"]["Health"]["Status"] == "starting"
+    assert found.exec_run(["test", "-e", "/tmp/ready"]).exit_code == 0
 
 
 def test_one_that_ends_before_it_is_healthy_is_not_waited_for(deploy: Deployer, unique: str, image: str) -> None:

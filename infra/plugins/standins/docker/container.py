@@ -14,6 +14,7 @@ from infra.plugins.standins.compare import differences
 from infra.plugins.standins.docker.client import Daemon, ours, worded
 from infra.plugins.standins.docker.facts import ANY_ADDRESS, FACTS, body_of, imported_state, live_state
 from infra.plugins.standins.docker.images import image, inspected
+from infra.plugins.standins.docker.readiness import Readiness
 from infra.plugins.standins.docker.uploads import SOURCES, archives
 from infra.plugins.standins.durations import nanoseconds
 from infra.plugins.standins.kinds import Call, PluginError, ResourceType
@@ -21,7 +22,6 @@ from infra.plugins.standins.values import Plain, blank, is_unknown, known
 
 POLL_S = 0.25
 REMOVAL_S = 60.0
-LOG_LINES = 15
 REMEMBERED = frozenset(
     {"attach", "containerReadRefreshTimeoutMilliseconds", "destroyGraceSeconds", "logs", "mustRun", "removeVolumes",
      "rm", "start", "wait", "waitTimeout"}
@@ -149,7 +149,7 @@ class ContainerType(ResourceType):
             if new["mustRun"] and new["start"] and not api.inspect_container(resource_id)["State"]["Running"]:
                 api.start(resource_id)
                 if new["wait"]:
-                    self._wait(resource_id, new["waitTimeout"], call)
+                    Readiness(self._daemon, resource_id).wait(new["waitTimeout"], call)
         return self.read(resource_id, new, call)[1]
 
     def delete(self, resource_id: str, state: Plain, call: Call) -> None:
@@ -181,7 +181,7 @@ class ContainerType(ResourceType):
             return live_state(api.inspect_container(container_id), inputs)
         api.start(container_id)
         if inputs["wait"]:
-            self._wait(container_id, inputs["waitTimeout"], call)
+            Readiness(self._daemon, container_id).wait(inputs["waitTimeout"], call)
         if not inputs["attach"]:
             return live_state(api.inspect_container(container_id), inputs)
         return self._attend(container_id, inputs, call)
@@ -225,35 +225,6 @@ class ContainerType(ResourceType):
                 driver_opt=dict(option.split("=", 1) for option in network.get("driverOpts", [])) or None,
                 mac_address=network.get("macAddress"),
             )
-
-    def _wait(self, container_id: str, timeout_s: float, call: Call) -> None:
-        """Until the container's own health check says healthy.
-
-        Raises:
-            PluginError: it has no health check, or is not healthy in time; with what it said last.
-        """
-        api, limit = self._daemon.api, call.sooner(timeout_s)
-        while True:
-            found = api.inspect_container(container_id)
-            state, restart = found["State"], found["HostConfig"]["RestartPolicy"]["Name"]
-            if "Health" not in state:
-                raise PluginError("'wait' needs a health check, and neither the program nor the image has one")
-            if state["Health"]["Status"] == "healthy":
-                return
-            if limit.expired:
-                raise PluginError(f"not healthy after {timeout_s:g} s{self._last_words(container_id, state)}")
-            if state["Status"] in ("exited", "dead") and restart in ("", "no"):
-                raise PluginError(f"it ended before it was healthy{self._last_words(container_id, state)}")
-            call.pause(POLL_S, "the container to be healthy")
-
-    def _last_words(self, container_id: str, state: dict[str, Any]) -> str:
-        checks = state["Health"].get("Log") or []
-        said = str(checks[-1]["Output"]).strip() if checks else "it has not run yet"
-        log = self._daemon.api.logs(container_id, tail=LOG_LINES).decode(errors="replace").strip()
-        return (
-            f" (state {state['Status']}, exit code {state['ExitCode']}, health {state['Health']['Status']})\n"
-            f"last health check: {said or '(said nothing)'}\nlast lines of its log:\n{log or '(none)'}"
-        )
 
     def _remove(self, container_id: str, volumes: bool, call: Call) -> None:
         """Remove, and wait until the name is free: a removal may be under way already."""
