@@ -57,12 +57,13 @@ def connect() -> docker.DockerClient:
 
 def statuses(stack: str) -> list[ServiceStatus]:
     """Every container of the stack, by service name; what has just started may first pass its health check."""
-    until = time.monotonic() + SETTLED_S
-    while any(_health(each) == "starting" for each in _every(stack)) and time.monotonic() < until:
+    until, found = time.monotonic() + SETTLED_S, _every(stack)
+    while any(_health(each) == "starting" for each in found) and time.monotonic() < until:
         time.sleep(SETTLING_POLL_S)
+        found = _every(stack)
     # The daemon takes a second to tell one container's memory, so all are asked at once.
     with ThreadPoolExecutor(max_workers=32) as pool:
-        return sorted(pool.map(_status, _every(stack)), key=lambda status: status.service)
+        return sorted(pool.map(_status, found), key=lambda status: status.service)
 
 
 def running(stack: str, service: str) -> bool:
