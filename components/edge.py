@@ -15,7 +15,7 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, Servic
 from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
-from runtime.contract import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
+from runtime.wire import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""

@@ -17,7 +17,7 @@ from components.target import Target
 from components.way_out import PING, SYSCTLS, config_files, http, router
 from config.egress import Route, routes
 from config.stack import Stack
-from runtime.contract import PROFILE_PATH
+from runtime.wire import PROFILE_PATH
 
 PROFILE = PROFILE_PATH.split("/")[1]
 """Name of the route by which the custodian asks whose a user's token is."""

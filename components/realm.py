@@ -44,6 +44,11 @@ def agent_client(name: str) -> str:
     return f"agent-{name}"
 
 
+def agent_scope(name: str) -> str:
+    """The client scope by which a person lets an agent act for it: in the token, the agent stands as an audience."""
+    return f"for-{agent_client(name)}"
+
+
 def agent_secret(name: str) -> str:
     """Name in the store of the secret by which an agent signs in that has no key of its own."""
     return f"agent-{name}-client-secret"
@@ -68,7 +73,8 @@ class Realm(pulumi.ComponentResource):
     roles, department); clients for the consoles, the command line and the custodian, which gets a
     ``ClientServiceAccountRole`` for each thing that it may look at; per person a ``User``, ``UserRoles`` and
     ``UserGroups``; per agent a ``Client``, ``ClientServiceAccountRealmRole`` and ``UserGroups``;
-    ``ClientDefaultScopes`` for every client by which somebody comes in.
+    ``ClientDefaultScopes`` for every client by which somebody comes in. For each agent that may act for people a
+    ``ClientScope`` that makes it an audience, which the command line's clients may ask for (``ClientOptionalScopes``).
     """
 
     id: pulumi.Output[str]
@@ -93,12 +99,15 @@ class Realm(pulumi.ComponentResource):
             for role in (*args.stack.roles, AUDITOR)
         }
         self._groups = {department: self._group(department) for department in args.stack.departments}
+        self._agents: dict[str, keycloak.openid.Client] = {}
+        self._command_line: dict[str, keycloak.openid.Client] = {}
         self._own_clients()
         self._custodian()
         for person, settings in args.stack.people.items():
             self._person(person, settings)
         for agent, declared in args.stack.agents.items():
             self._agent(agent, declared)
+        self._on_behalf(args.stack.acting_agents())
         self.register_outputs({"realm": REALM})
 
     def _realm(self) -> keycloak.Realm:
@@ -188,15 +197,15 @@ class Realm(pulumi.ComponentResource):
                 client_secret=secret("langfuse-client-secret"),
                 valid_redirect_uris=[f"{self._args.traces}/api/auth/callback/keycloak"],
             )
-        self._own_client(
+        self._command_line[CLI_CLIENT] = self._own_client(
             CLI_CLIENT, "Praxis command line", access_type="PUBLIC", oauth2_device_authorization_grant_enabled=True
         )
         if stack.environment == "demo":
-            self._own_client(
+            self._command_line[DEMO_CLIENT] = self._own_client(
                 DEMO_CLIENT, "Praxis demonstration", access_type="PUBLIC", direct_access_grants_enabled=True
             )
 
-    def _own_client(self, client_id: str, title: str, **settings: Any) -> None:
+    def _own_client(self, client_id: str, title: str, **settings: Any) -> keycloak.openid.Client:
         """``settings``: of ``keycloak.openid.Client``."""
         client = keycloak.openid.Client(
             f"{self._name}-client-{client_id}",
@@ -207,6 +216,7 @@ class Realm(pulumi.ComponentResource):
             **settings,
         )
         self._scopes(client_id, client)
+        return client
 
     def _custodian(self) -> None:
         """A service account that may look at accounts and at what is done to them, and change nothing."""
@@ -287,11 +297,14 @@ class Realm(pulumi.ComponentResource):
             realm_id=self.id,
             client_id=agent_client(name),
             name=name,
+            description=f"answered for by {agent.owner}" if agent.owner else None,
             access_type="CONFIDENTIAL",
             **self._proof(name, agent),
             service_accounts_enabled=True,
+            standard_token_exchange_enabled=True if agent.on_behalf_of else None,
             opts=self._opts,
         )
+        self._agents[name] = client
         # Keycloak gives every client with a service account this scope, again at each update of the client.
         self._scopes(f"agent-{name}", client, "service_account")
         keycloak.openid.ClientServiceAccountRealmRole(
@@ -302,6 +315,36 @@ class Realm(pulumi.ComponentResource):
             opts=self._opts,
         )
         self._member(f"agent-{name}", client.service_account_user_id, agent)
+
+    def _on_behalf(self, agents: list[str]) -> None:
+        """What lets people hand an agent a token that it may exchange: Keycloak wants it to be the token's audience."""
+        scopes = []
+        for name in agents:
+            scope = keycloak.openid.ClientScope(
+                f"{self._name}-for-{name}",
+                realm_id=self.id,
+                name=agent_scope(name),
+                include_in_token_scope=False,
+                opts=self._opts,
+            )
+            mapper = keycloak.openid.AudienceProtocolMapper(
+                f"{self._name}-for-{name}-audience",
+                realm_id=self.id,
+                client_scope_id=scope.id,
+                name=agent_client(name),
+                included_client_audience=self._agents[name].client_id,
+                add_to_id_token=False,
+                opts=self._opts,
+            )
+            scopes += [scope, mapper]
+        for client_id, client in self._command_line.items() if agents else ():
+            keycloak.openid.ClientOptionalScopes(
+                f"{self._name}-optional-scopes-{client_id}",
+                realm_id=self.id,
+                client_id=client.id,
+                optional_scopes=sorted(map(agent_scope, agents)),
+                opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(depends_on=scopes)),
+            )
 
     def _proof(self, name: str, agent: Agent) -> dict[str, Any]:
         """How an agent proves who it is, as settings of its client."""

@@ -12,7 +12,7 @@ import yaml
 
 from components.spec import CONFIG_FOLDER
 from config.stack import Stack
-from runtime.contract import CALL_HEADER, TICKET_HEADER
+from runtime.wire import CALL_HEADER, TICKET_HEADER
 
 PORT, PING = 8200, 8082
 ENTRY = "egress"

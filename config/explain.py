@@ -30,40 +30,77 @@ class Explained:
     line: int | None
 
 
-def explain(stack: Stack, document: Document, subject: str) -> Iterator[Explained]:
-    """Every field of the effective policy of a declared subject, each with the key that decides it; and ``mfa`` of a
-    person whose role asks for it.
+def explain(stack: Stack, document: Document, subject: str, actor: str = "") -> Iterator[Explained]:
+    """Every field of the effective policy of a declared subject, or of one for whom the agent ``actor`` acts, each with
+    the key that decides it; then what else is said of the subject: ``mfa``, ``owner``, ``on_behalf_of``.
 
     Raises:
         KeyError: no person and no agent of that name is declared.
+        PolicyError: the agent may not act for this person.
     """
+    layers = _layers(stack, subject)
+    for inner in FIELDS:
+        path, value = _decided(document, layers, inner)
+        if actor:
+            own, value = value, _value(_resolved(stack, subject, actor=actor), inner)
+            path = path if value == own else _decided(document, _layers(stack, actor), inner)[0]
+        text = "any" if inner == ("tools",) and value is None else _text(value)
+        yield _explained(document, dotted(inner), text, path)
+    if not actor:
+        yield from _besides(stack, document, subject)
+
+
+_Layers = list[tuple[KeyPath, EffectivePolicy]]
+
+
+def _layers(stack: Stack, subject: str) -> _Layers:
     declared = stack.subjects()[subject]
     own = ("people" if subject in stack.people else "agents", subject)
-    layers: list[tuple[KeyPath, EffectivePolicy]] = [
+    return [
         (("roles", declared.role), _resolved(stack, subject, department=False, own=False)),
-        (("departments", declared.department), _resolved(stack, subject, department=True, own=False)),
-        (own, _resolved(stack, subject, department=True, own=True)),
+        (("departments", declared.department), _resolved(stack, subject, own=False)),
+        (own, _resolved(stack, subject)),
     ]
-    for inner in FIELDS:
-        path, value = None, _value(layers[0][1], inner)
-        if (*layers[0][0], *inner) in document.lines:
-            path = (*layers[0][0], *inner)
-        for layer, policy in layers[1:]:
-            if _value(policy, inner) != value:
-                path, value = (*layer, *inner), _value(policy, inner)
-        yield Explained(
-            field=dotted(inner),
-            value="any" if inner == ("tools",) and value is None else _text(value),
-            key=dotted(path) if path else None,
-            line=document.line(path) if path else None,
-        )
-    if subject in stack.people and stack.roles[declared.role].mfa:
-        path = ("roles", declared.role, "mfa")
-        yield Explained(field="mfa", value="at every sign-in", key=dotted(path), line=document.line(path))
 
 
-def _resolved(stack: Stack, subject: str, *, department: bool, own: bool) -> EffectivePolicy:
-    """The policy with only some of the layers."""
+def _decided(document: Document, layers: _Layers, inner: KeyPath) -> tuple[KeyPath | None, Any]:
+    """The key that decides about a field, None for a default, and the value."""
+    path, value = None, _value(layers[0][1], inner)
+    if (*layers[0][0], *inner) in document.lines:
+        path = (*layers[0][0], *inner)
+    for layer, policy in layers[1:]:
+        if _value(policy, inner) != value:
+            path, value = (*layer, *inner), _value(policy, inner)
+    return path, value
+
+
+def _besides(stack: Stack, document: Document, subject: str) -> Iterator[Explained]:
+    if subject in stack.people:
+        role = stack.people[subject].role
+        if stack.roles[role].mfa:
+            yield _explained(document, "mfa", "at every sign-in", ("roles", role, "mfa"))
+        return
+    agent = stack.agents[subject]
+    if agent.owner:
+        yield _explained(document, "owner", agent.owner, ("agents", subject, "owner"))
+    if agent.on_behalf_of:
+        text = ", ".join(agent.on_behalf_of)
+        yield _explained(document, "on_behalf_of", text, ("agents", subject, "on_behalf_of"))
+
+
+def _explained(document: Document, field: str, value: str, path: KeyPath | None) -> Explained:
+    return Explained(
+        field=field,
+        value=value,
+        key=dotted(path) if path else None,
+        line=document.line(path) if path else None,
+    )
+
+
+def _resolved(
+    stack: Stack, subject: str, *, department: bool = True, own: bool = True, actor: str = ""
+) -> EffectivePolicy:
+    """The policy with all of the layers, or only some."""
     declared, policies = stack.subjects()[subject], stack.policies("explained")
     kept = policies.model_copy(
         update={
@@ -71,7 +108,7 @@ def _resolved(stack: Stack, subject: str, *, department: bool, own: bool) -> Eff
             "subjects": policies.subjects if own else {},
         }
     )
-    return resolve(kept, role=declared.role, department=declared.department, subject=subject)
+    return resolve(kept, role=declared.role, department=declared.department, subject=subject, actor=actor)
 
 
 def _value(policy: EffectivePolicy, path: KeyPath) -> Any:

@@ -20,6 +20,7 @@ from config.secrets import SecretReference, SecretsFile, SecretsPlace
 from config.yaml import KeyPath
 from runtime.contract import (
     CATEGORIES,
+    Actor,
     Limits,
     Model,
     Narrowing,
@@ -147,6 +148,12 @@ class Agent(Subject):
     public_keys: tuple[PublicKey, ...] | None = Field(default=None, min_length=1, max_length=4)
     """The agent signs in by a private key of its own, which nobody else has, and by no secret (RFC 7523; a client of
     ``private_key_jwt``). Several, while it changes from one to the next."""
+    owner: Slug | Address | None = None
+    """Who answers for it: a declared person, or a mail address. Shown in Keycloak and by ``explain``; decides
+    nothing."""
+    on_behalf_of: tuple[Slug, ...] = ()
+    """Departments of the people for whom it may act. It gets a token of theirs in exchange for one that they have given
+    it (RFC 8693); what both may do holds, the trail shows both, and the person's budget pays."""
 
 
 class Observability(Model):
@@ -223,6 +230,11 @@ class Stack(Model):
             roles={key: role.policy() for key, role in self.roles.items()},
             departments=self.departments,
             subjects={key: subject.narrowing() for key, subject in self.subjects().items()},
+            actors={
+                key: Actor(role=agent.role, department=agent.department, on_behalf_of=agent.on_behalf_of)
+                for key, agent in self.agents.items()
+                if agent.on_behalf_of
+            },
         )
 
     def subjects(self) -> dict[str, Person | Agent]:
@@ -232,6 +244,10 @@ class Stack(Model):
     def agents_with_secret(self) -> list[str]:
         """Names of the agents that sign in by a secret, which Praxis makes; the others have keys of their own."""
         return [name for name, agent in self.agents.items() if agent.public_keys is None]
+
+    def acting_agents(self) -> list[str]:
+        """Names of the agents that may act for people."""
+        return [name for name, agent in self.agents.items() if agent.on_behalf_of]
 
     def roles_with_mfa(self) -> list[str]:
         """Names of the roles whose people must give a second factor."""
@@ -254,11 +270,20 @@ class Stack(Model):
         for group, members in (("people", self.people), ("agents", self.agents)):
             for name, subject in members.items():
                 yield from self._subject((group, name), subject)
+        for name, agent in self.agents.items():
+            yield from self._agent(("agents", name), agent)
         yield from self._directories()
         if self.observability.store == "langfuse":
             yield from self._langfuse()
         for name in self.people.keys() & self.agents.keys():
             yield ("agents", name), "is also a person's name; one name is one subject"
+
+    def _agent(self, path: KeyPath, agent: Agent) -> Iterator[tuple[KeyPath, str]]:
+        for index, department in enumerate(agent.on_behalf_of):
+            if department not in self.departments:
+                yield (*path, "on_behalf_of", index), f"no department '{department}'; {declared(self.departments)}"
+        if agent.owner and "@" not in agent.owner and agent.owner not in self.people:
+            yield (*path, "owner"), f"no person '{agent.owner}', and no mail address; {declared(self.people)}"
 
     def _directories(self) -> Iterator[tuple[KeyPath, str]]:
         known: dict[str, Iterable[str]] = {"role": self.roles, "department": self.departments}

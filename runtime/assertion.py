@@ -26,6 +26,7 @@ AUDIENCE = "praxis-gateway"
 LIFETIME_S = 60
 HEADER = "x-praxis-assertion"
 _ALGORITHM = "Ed25519"
+_MAY_LACK = frozenset({"scope", "actor", "actor_sub"})
 
 
 def _encoded(part: bytes) -> bytes:
@@ -55,6 +56,10 @@ class Assertion:
     demo: bool
     scope: str = ""
     """Models that the credential is for, separated by spaces; empty: all that the policy allows."""
+    actor: str = ""
+    """Name of the agent that acts for the subject; empty: nobody does."""
+    actor_sub: str = ""
+    """Keycloak's id of that agent."""
 
 
 @lru_cache(maxsize=16)
@@ -95,7 +100,9 @@ def verify(token: str, *keys: OKPKey, leeway_s: int = 5) -> Assertion:
     try:
         claims = _claims(token, keys)
         registry.validate(claims)
-        fields = {name: claims[name] for name in Assertion.__dataclass_fields__ if name in claims or name != "scope"}
+        fields = {
+            name: claims[name] for name in Assertion.__dataclass_fields__ if name in claims or name not in _MAY_LACK
+        }
         if not all(isinstance(value, bool if name == "demo" else str) for name, value in fields.items()):
             raise TypeError("a claim of another type")
         return Assertion(**{**fields, "kind": Kind(fields["kind"])})

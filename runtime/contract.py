@@ -218,12 +218,20 @@ class Narrowing(Model):
     budget: Budget | None = None
 
 
+class Actor(Model):
+    """An agent that may act for people: its own place, and the departments of the people it may act for."""
+
+    role: Slug
+    department: Slug
+    on_behalf_of: tuple[Slug, ...]
+
+
 class Policies(Model):
     """Everything that the runtime needs to decide about a request, for one stack.
 
     ``models`` maps the public model name to its price. ``subjects`` maps a declared name to what that one
     person or agent narrows; a subject that is not declared here (a person from a federated directory) simply
-    has its role's and its department's policy.
+    has its role's and its department's policy. ``actors`` are the agents that may act for people.
     """
 
     stack: Slug
@@ -232,6 +240,7 @@ class Policies(Model):
     roles: dict[Slug, Role]
     departments: dict[Slug, Narrowing]
     subjects: dict[Slug, Narrowing] = Field(default_factory=dict)
+    actors: dict[Slug, Actor] = Field(default_factory=dict)
 
 
 class EffectivePolicy(Model):
@@ -266,15 +275,27 @@ class PolicyError(Exception):
     """A subject has no usable policy: its role or department is not declared in this stack."""
 
 
-def resolve(policies: Policies, *, role: str, department: str, subject: str) -> EffectivePolicy:
-    """The effective policy of a subject.
+def resolve(policies: Policies, *, role: str, department: str, subject: str, actor: str = "") -> EffectivePolicy:
+    """The effective policy of a subject, or of one for whom the agent ``actor`` acts.
 
     Models are intersected, limits and budgets take the smaller value, guards the stricter action: a
-    narrowing that tries to widen has no effect at run time (``config`` refuses it before that).
+    narrowing that tries to widen has no effect at run time (``config`` refuses it before that). An agent may for
+    somebody what both may.
 
     Raises:
-        PolicyError: role or department is not declared.
+        PolicyError: role or department is not declared, or the agent may not act for people of this department.
     """
+    own = _alone(policies, role=role, department=department, subject=subject)
+    if not actor:
+        return own
+    agent = policies.actors.get(actor)
+    if agent is None or department not in agent.on_behalf_of:
+        raise PolicyError(f"agent '{actor}' may not act for people of department '{department}'")
+    theirs = _alone(policies, role=agent.role, department=agent.department, subject=actor)
+    return _narrow(own, Narrowing(**{name: getattr(theirs, name) for name in Narrowing.model_fields}))
+
+
+def _alone(policies: Policies, *, role: str, department: str, subject: str) -> EffectivePolicy:
     base = policies.roles.get(role)
     if base is None:
         raise PolicyError(f"role '{role}' is not declared in stack '{policies.stack}'")
@@ -283,11 +304,7 @@ def resolve(policies: Policies, *, role: str, department: str, subject: str) -> 
     result = EffectivePolicy(
         role=role,
         department=department,
-        models=base.models,
-        tools=base.tools,
-        guards=base.guards,
-        limits=base.limits,
-        budget=base.budget,
+        **{name: getattr(base, name) for name in Role.model_fields},
     )
     for narrowing in (policies.departments[department], policies.subjects.get(subject)):
         if narrowing is not None:
@@ -336,39 +353,17 @@ def _smaller(a: int | None, b: int | None) -> int | None:
     return min(values, default=None)
 
 
-def litellm_alias(subject: str, token: str) -> str:
-    """The alias of a subject's key; ``token``: LiteLLM's hash of it. One made from an earlier seed has another."""
-    return f"{subject}.{token[:8]}"
+def litellm_name(sub: str, actor: str) -> str:
+    """What LiteLLM's key of a subject is called and made by: its own, or the one for when the agent ``actor`` acts for
+    it."""
+    return f"{sub}/{actor}" if actor else sub
 
 
-KEEP_ALIVE_S = 120
-"""How long our servers keep a connection that nobody uses. Traefik keeps one for 90 s (Go's ``IdleConnTimeout``), our
-clients for less: the caller is to be the one who closes, or its next request may meet a connection that is just ending
-and fail, for what has a body is not sent twice."""
-EGRESS_PLACEHOLDER = "praxis-egress"
-"""What LiteLLM holds in place of every provider's key. The egress takes it off; it opens nothing."""
+def litellm_alias(name: str, token: str) -> str:
+    """The alias of a key; ``name``: :func:`litellm_name`, ``token``: LiteLLM's hash of it. One made from an earlier seed
+    has another."""
+    return f"{name}.{token[:8]}"
 
-CONSOLE_FORMS = ("make-key", "revoke-key", "enroll", "revoke-enrolment")
-"""What the page ``/me`` can do for whoever has signed in: the edge lets these through, the custodian does them."""
-CONSOLE_TOKEN_HEADER = "x-auth-request-access-token"  # noqa: S105 - a header's name
-"""Where the sign-in (oauth2-proxy) puts the access token of whoever has signed in; no console gets it."""
-CALL_HEADER = "x-litellm-call-id"
-"""LiteLLM writes it into its own row of the request's spend: the trace, by which that row is found again. LiteLLM hands
-it on like every such header; the egress takes it off."""
-TICKET_HEADER = "x-praxis-ticket"
-"""Stands on a request to a provider for the admitted record that it belongs to."""
-
-ENROLMENT_PREFIX = "/e/[A-Za-z0-9_-]{43}"
-"""How paths begin that are asked for by an enrolment (a regular expression): its id, 256 random bits in base64url."""
-
-ENROLMENT = "enrolment"
-"""The kind of credential of requests for which an enrolment and the caller's own account stand."""
-
-PROFILE_PATH = "/anthropic-profile/api/oauth/profile"
-"""Where the egress passes the custodian's question on, whose a token of Anthropic's is."""
-
-COUNT_PATH = "/v1/messages/count_tokens"
-"""Where Anthropic's dialect asks for the size of a request, here as at the provider. It costs nothing."""
 
 CredentialHeader = Literal["authorization", "x-api-key", "api-key", "x-goog-api-key"]
 """The headers in which providers take a key."""

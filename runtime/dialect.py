@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runtime.contract import ENROLMENT_PREFIX
+from runtime.wire import ENROLMENT_PREFIX
 
 TRACE_HEADER = "x-praxis-trace-id"
 UNKNOWN_KEY = "unknown_key"

@@ -76,6 +76,7 @@ def declare(folder: Path, authority: str = "") -> None:
     raw["agents"]["robot"] = {
         "role": "analyst",
         "department": "finance",
+        "on_behalf_of": ["research"],
         "public_keys": [ROBOT.as_pem(private=False).decode()],
     }
     raw["people"]["eve"] = {**person, "role": "guest", "email": "eve@example.com"}

@@ -24,4 +24,7 @@ KeyFile = Annotated[
     typer.Option("--key", metavar="FILE", help="The private key (PEM) of an agent that signs in by one."),
 ]
 OnlyAs = Annotated[str | None, typer.Option("--as", metavar="SUBJECT", help="One person or agent alone.")]
+OnBehalfOf = Annotated[
+    str | None, typer.Option("--on-behalf-of", metavar="PERSON", help="For whom the agent SUBJECT acts.")
+]
 As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from components.identity import issuer, public_url
-from components.realm import CLI_CLIENT, DEMO_CLIENT
-from config.stack import Stack
+from components.realm import CLI_CLIENT, DEMO_CLIENT, agent_scope
+from config.stack import Stack, listed
 from infra.cli import agents
 from infra.cli.console import CommandError, Exit, say
 from runtime.store import Store
@@ -19,6 +19,7 @@ from runtime.store import Store
 AWAY = frozenset({502, 503, 504})
 """Statuses by which the edge says that what is behind it does not answer."""
 MEND = "./praxis status, ./praxis up"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,12 @@ def client(stack: Stack, timeout_s: float = 120) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{stack.edge.http_port}", timeout=timeout_s, trust_env=False)
 
 
-def obtain(stack: Stack, store: Store, subject: str, key: Path | None = None) -> Credential:
-    """An access token of a declared person or agent. ``key``: file of the private key of an agent that has one.
+def obtain(stack: Stack, store: Store, subject: str, key: Path | None = None, scope: str = "openid") -> Credential:
+    """An access token of a declared person or agent.
+
+    Args:
+        key: file of the private key of an agent that has one.
+        scope: what a person asks for (RFC 6749, 3.3).
 
     Raises:
         CommandError: no such subject, the stack does not answer, or Keycloak refuses.
@@ -50,13 +55,42 @@ def obtain(stack: Stack, store: Store, subject: str, key: Path | None = None) ->
         role = stack.people[subject].role
         if stack.roles[role].mfa:
             say(f"role '{role}' asks for a second factor (roles.{role}.mfa), so this takes a browser, not a password")
-            return _device_flow(stack, subject)
+            return _device_flow(stack, subject, scope)
         password = store.get(f"person-{subject}-password")
         form = {"grant_type": "password", "client_id": DEMO_CLIENT, "username": subject, "password": password}
-        return _token(stack, subject, {**form, "scope": "openid"}, demo=True)
+        return _token(stack, subject, {**form, "scope": scope}, demo=True)
     if subject in stack.people or stack.environment != "demo":
-        return _device_flow(stack, subject)
+        return _device_flow(stack, subject, scope)
     raise unknown(stack, subject)
+
+
+def exchanged(stack: Stack, store: Store, agent: str, person: str, key: Path | None = None) -> Credential:
+    """An access token by which ``agent`` acts for ``person``, who signs in and lets it (RFC 8693). ``key``: as above.
+
+    Raises:
+        CommandError: it may not act for this person, or as :func:`obtain`.
+    """
+    may_act(stack, agent, person)
+    proof = agents.proof(stack, store, agent, key)
+    given = obtain(stack, store, person, scope=f"openid {agent_scope(agent)}")
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    exchange = {"grant_type": EXCHANGE, "subject_token": given.token, "subject_token_type": kind}
+    return _token(stack, agent, {**proof, **exchange, "requested_token_type": kind}, demo=given.demo)
+
+
+def may_act(stack: Stack, agent: str, person: str) -> None:
+    """Raises ``CommandError`` when the stack file does not let ``agent`` act for ``person``. Who comes from a company's
+    own directory is in no department yet: there it is the gateway that says so."""
+    if agent not in stack.agents:
+        known = ", ".join(stack.acting_agents()) or "no agent of this stack may"
+        raise CommandError(f"'{agent}' is no agent, and only agents act for somebody", fix=known, code=Exit.USAGE)
+    if person in stack.agents:
+        raise CommandError("an agent acts for people, not for another agent", code=Exit.USAGE)
+    allowed = stack.agents[agent].on_behalf_of
+    if not allowed or (person in stack.people and stack.people[person].department not in allowed):
+        known = listed(allowed)
+        message = f"agent '{agent}' may not act for '{person}' (agents.{agent}.on_behalf_of: {known})"
+        raise CommandError(message, fix="add the person's department there, then ./praxis up", code=Exit.USAGE)
 
 
 def unknown(stack: Stack, subject: str) -> CommandError:
@@ -119,9 +153,9 @@ def _credential(body: dict[str, Any], subject: str, *, demo: bool) -> Credential
     return Credential(subject=subject, token=str(body["access_token"]), expires_in_s=int(body["expires_in"]), demo=demo)
 
 
-def _device_flow(stack: Stack, subject: str) -> Credential:
+def _device_flow(stack: Stack, subject: str, scope: str) -> Credential:
     """Sign in with a browser (RFC 8628): shows an address and waits until it was visited."""
-    started = _realm(stack, "auth/device", {"client_id": CLI_CLIENT})
+    started = _realm(stack, "auth/device", {"client_id": CLI_CLIENT, "scope": scope})
     if started.status_code != httpx.codes.OK:
         raise CommandError(f"Keycloak refused the device flow: {_reason(started)}")
     begin = started.json()

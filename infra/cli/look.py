@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -51,21 +51,26 @@ def status(loaded: Loaded, *, as_json: bool) -> None:
         raise CommandError(f"not ready: {', '.join(waiting)}", fix=f"./praxis up {loaded.name}")
 
 
-def explain(loaded: Loaded, subject: str, *, as_json: bool) -> None:
-    """The effective policy of a subject, with the line of the stack file that each value comes from.
+def explain(loaded: Loaded, subject: str, on_behalf_of: str | None, *, as_json: bool) -> None:
+    """The effective policy of a subject, with the line of the stack file that each value comes from; with
+    ``on_behalf_of`` that of a person for whom the agent ``subject`` acts.
 
     Raises:
-        CommandError: no such subject is declared.
+        CommandError: no such subject is declared, or the agent may not act for this person.
     """
-    declared = loaded.stack.subjects()
+    declared, actor = loaded.stack.subjects(), ""
+    if on_behalf_of is not None:
+        edge.may_act(loaded.stack, subject, on_behalf_of)
+        subject, actor = on_behalf_of, subject
     if subject not in declared:
         raise edge.unknown(loaded.stack, subject)
-    values = list(explained(loaded.stack, loaded.document(), subject))
+    values = list(explained(loaded.stack, loaded.document(), subject, actor))
     of = declared[subject]
     if as_json:
         emit_json(
             {
                 "subject": subject,
+                **({"actor": actor} if actor else {}),
                 "kind": "person" if subject in loaded.stack.people else "agent",
                 "role": of.role,
                 "department": of.department,
@@ -75,7 +80,8 @@ def explain(loaded: Loaded, subject: str, *, as_json: bool) -> None:
         )
         return
     rows = [[one.field, one.value, one.key or "default", str(one.line or "")] for one in values]
-    table(f"{subject}: {of.role} in {of.department}", ["field", "value", "set by", "line"], rows)
+    by = f", {actor} acts" if actor else ""
+    table(f"{subject}: {of.role} in {of.department}{by}", ["field", "value", "set by", "line"], rows)
 
 
 def show(loaded: Loaded, services: list[ServiceStatus]) -> None:
@@ -121,19 +127,27 @@ class CredentialKind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
-def credential(
-    loaded: Loaded,
-    subject: str,
-    kind: CredentialKind,
-    key: Path | None = None,
-    terms: edge.KeyTerms = edge.KeyTerms(),  # noqa: B008 - frozen
-) -> edge.Credential:
-    """A credential of ``subject``. ``key``: file of the private key of an agent that signs in by one; ``terms``: of a
-    virtual key.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A credential. ``on_behalf_of``: for whom the agent ``subject`` is to act by it; ``key``: file of the private key
+    of an agent that signs in by one; ``terms``: of a virtual key."""
+
+    subject: str
+    on_behalf_of: str | None = None
+    kind: CredentialKind = CredentialKind.ACCESS
+    key: Path | None = None
+    terms: edge.KeyTerms = field(default_factory=edge.KeyTerms)
+
+
+def credential(loaded: Loaded, asked: Asked) -> edge.Credential:
+    """What is asked for.
 
     Raises:
         CommandError: no such subject, or no such credential in this environment.
     """
+    subject, kind, terms = asked.subject, asked.kind, asked.terms
+    if asked.on_behalf_of is not None and kind is not CredentialKind.ACCESS:
+        raise CommandError("an agent acts for somebody by an access token alone", code=Exit.USAGE)
     if terms != edge.KeyTerms() and kind is not CredentialKind.VIRTUAL_KEY:
         raise CommandError("--model and --days are for a virtual key", fix="--kind virtual-key", code=Exit.USAGE)
     if others := [model for model in terms.models if model not in loaded.stack.models]:
@@ -146,7 +160,9 @@ def credential(
         return edge.Credential(
             subject=subject, token=store.get(f"person-{subject}-password"), expires_in_s=0, demo=True
         )
-    access = edge.obtain(loaded.stack, store, subject, key)
+    if asked.on_behalf_of is not None:
+        return edge.exchanged(loaded.stack, store, subject, asked.on_behalf_of, asked.key)
+    access = edge.obtain(loaded.stack, store, subject, asked.key)
     return access if kind is CredentialKind.ACCESS else edge.virtual_key(loaded.stack, access, terms)
 
 

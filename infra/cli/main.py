@@ -11,7 +11,7 @@ import typer
 from infra.cli import audit, budget, demo, enroll, lifecycle, locking, look
 from infra.cli import drift as drift_command
 from infra.cli import reconcile as reconcile_command
-from infra.cli.arguments import As, AsJson, KeyFile, OnlyAs, StackName, Yes
+from infra.cli.arguments import As, AsJson, KeyFile, OnBehalfOf, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
 from infra.cli.edge import KeyTerms
 from infra.cli.held import ENROLMENTS, KEYS
@@ -107,10 +107,10 @@ def env(stack: StackName) -> None:
 
 
 @app.command()
-def explain(stack: StackName, subject: As, as_json: AsJson = False) -> None:
+def explain(stack: StackName, subject: As, on_behalf_of: OnBehalfOf = None, as_json: AsJson = False) -> None:
     """What SUBJECT may do, and the line of the stack file that each value comes from. Asks no machine."""
     with reported():
-        look.explain(load(stack), subject, as_json=as_json)
+        look.explain(load(stack), subject, on_behalf_of, as_json=as_json)
 
 
 @app.command()
@@ -121,6 +121,7 @@ def token(
         look.CredentialKind,
         typer.Option(help="access: minutes; virtual-key: days, for tools; password: for the browser, in a demo alone."),
     ] = look.CredentialKind.ACCESS,
+    on_behalf_of: OnBehalfOf = None,
     key: KeyFile = None,
     model: Annotated[
         list[str] | None,
@@ -133,9 +134,11 @@ def token(
     """Print a credential of SUBJECT: the last line of stdout."""
     with reported():
         terms = KeyTerms(models=tuple(model or ()), days=days)
-        credential = look.credential(load(stack), subject, kind, key, terms)
+        asked = look.Asked(subject=subject, on_behalf_of=on_behalf_of, kind=kind, key=key, terms=terms)
+        credential = look.credential(load(stack), asked)
         lasts = f", good for {credential.expires_in_s} s" if credential.expires_in_s else ""
-        say(f"{kind} of {subject}{lasts}")
+        acting = f", for {on_behalf_of}" if on_behalf_of else ""
+        say(f"{kind} of {subject}{acting}{lasts}")
         if credential.demo:
             say("demo: it stands on a generated password; every record of it is marked so")
         sys.stdout.write(credential.token + "\n")

@@ -7,6 +7,7 @@ nobody declared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +23,7 @@ from infra.cli.custodian import custodian
 from infra.drift.compare import differences, shown
 from infra.drift.findings import Finding, Kind, Seen, Unseen
 from infra.targets.on_host import ADMIN_PATHS
-from runtime.contract import EffectivePolicy, litellm_alias, plain, resolve
+from runtime.contract import EffectivePolicy, PolicyError, litellm_alias, litellm_name, plain, resolve
 
 LIMITS = {
     "limits.requests_per_minute": "rpm_limit",
@@ -123,15 +124,16 @@ class Judge:
     def key(self, key: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Finding]:
         """Findings of a key: it is a subject's, with its effective policy, or it is foreign."""
         owner, token = str(key.get("user_id") or ""), str(key["token"])[:12]
-        if not of_custodian(key):
+        actor = actor_of(key)
+        if actor is None:
             whose = f"of {names.get(owner, owner)}" if owner else "of nobody"
             live = f"a key that the custodian did not make, {whose}"
             yield self._finding(f"litellm/key/{token}", "state", Kind.FOREIGN, None, live)
             return
-        policy = self.policy(names.get(owner, ""))
+        policy = self.policy(names.get(owner, ""), actor)
         if policy is None:
             return  # a person of a federated directory: role and department are in the token alone
-        resource = f"litellm/user/{names[owner]}"
+        resource = f"litellm/user/{litellm_name(names[owner], actor)}"
         for path, was, is_now in differences(held(policy.litellm_key()), held(key)):
             if path == "budget.usd" and is_now is not None and is_now - policy.budget.usd in self.raised(owner):
                 continue
@@ -154,23 +156,32 @@ class Judge:
     def _raised_at(raises: Iterable[Raise], time: datetime) -> Decimal:
         return sum((one.usd for one in raises if one.begins <= time < one.ends), Decimal(0))
 
-    def policy(self, subject: str) -> EffectivePolicy | None:
-        """The effective policy of a declared subject."""
+    def policy(self, subject: str, actor: str) -> EffectivePolicy | None:
+        """The effective policy of a declared subject, or of one for whom ``actor`` acts; None also if that may not act
+        for it any more: the custodian lets nobody come by such a key."""
         found = self.stack.subjects().get(subject)
         if found is None:
             return None
         policies = self.stack.policies(self.name)
-        return resolve(policies, role=found.role, department=found.department, subject=subject)
+        with suppress(PolicyError):
+            return resolve(policies, role=found.role, department=found.department, subject=subject, actor=actor)
+        return None
 
     def _finding(self, resource: str, path: str, kind: Kind, declared: str | None, live: str | None) -> Finding:
         repair = f"./praxis up {self.name}"
         return Finding(resource=resource, path=path, kind=kind, declared=declared, live=live, repair=repair)
 
 
-def of_custodian(key: Mapping[str, Any]) -> bool:
-    """Whether its alias is one that the custodian gives: the subject and how LiteLLM's hash of the key begins."""
-    owner = str(key.get("user_id") or "")
-    return bool(owner) and key.get("key_alias") in (owner, litellm_alias(owner, str(key["token"])))
+def actor_of(key: Mapping[str, Any]) -> str | None:
+    """The agent for whose acting the custodian made this key; empty for a subject's own, None for one that it did not
+    make: its alias is not the subject, the agent, and how LiteLLM's hash of the key begins."""
+    owner, alias, token = str(key.get("user_id") or ""), str(key.get("key_alias")), str(key["token"])
+    if not owner:
+        return None
+    if alias in (owner, litellm_alias(owner, token)):
+        return ""
+    actor = alias.removeprefix(f"{owner}/").partition(".")[0]
+    return actor if alias == litellm_alias(litellm_name(owner, actor), token) else None
 
 
 def held(key: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,8 +207,9 @@ def repairs(judge: Judge, live: Gateway) -> Iterator[tuple[str, dict[str, Any]]]
     for key in live.keys:
         if not any(judge.key(key, names)):
             continue
-        policy = judge.policy(names.get(str(key.get("user_id")), ""))
-        if not of_custodian(key) or policy is None:
+        actor = actor_of(key)
+        policy = None if actor is None else judge.policy(names.get(str(key.get("user_id")), ""), actor)
+        if policy is None:
             yield "/key/delete", {"keys": [key["token"]]}
             continue
         wanted = judge.raised_now(str(key["user_id"]), policy).litellm_key()

@@ -31,7 +31,7 @@ NAMED_AFTER: tuple[tuple[str, str, str], ...] = (
     (r"^docker:index/network:", r"^network-(?P<name>.+)$", "network/{name}"),
     (r"^docker:index/volume:", r"^volume-(?P<name>.+)$", "volume/{name}"),
     (r"^docker:index/volume:", r"^(?P<name>secrets-.+)$", "volume/{name}"),
-    (r"DefaultScopes$", r"-scopes-(?P<name>.+)$", "client/{name}"),
+    (r"(Default|Optional)Scopes$", r"-scopes-(?P<name>.+)$", "client/{name}"),
     (r"^keycloak:index/user(Roles|Groups):", r"-person-(?P<name>.+)-(roles|department)$", "user/{name}"),
     (r"^keycloak:index/customId", r"-directory-(?P<name>.+)$", "directory-mapper/{name}"),
     (r"^keycloak:authentication/execution", r"-flows-(?P<name>.+)$", "flow-step/{name}"),
@@ -42,6 +42,7 @@ MISSING_AS = {
     "UserRoles": "roles",
     "UserGroups": "department",
     "ClientDefaultScopes": "defaultScopes",
+    "ClientOptionalScopes": "optionalScopes",
     "ClientServiceAccountRealmRole": "role",
 }
 """The field that is missing when a resource of this type is: it is a part of another."""

@@ -7,11 +7,11 @@ import asyncio
 import uvicorn
 import uvloop
 
-from runtime.contract import KEEP_ALIVE_S
 from runtime.custodian import egress_api
 from runtime.custodian.app import build
 from runtime.custodian.egress import Egress
 from runtime.custodian.settings import load
+from runtime.wire import KEEP_ALIVE_S
 from runtime.with_secrets import delivered_secret, undumpable, wait_for_secrets
 
 PORT = 8100

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runtime.assertion import Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import ENROLMENT, Budget, Estimate, GuardCategory, PolicyError, Tokens
+from runtime.contract import Budget, Estimate, GuardCategory, PolicyError, Tokens, litellm_name
 from runtime.custodian import chain_api, consoles_api, enrolments, enrolments_api, keys_api, ledger, me_api, money_api
 from runtime.custodian.answers import answer
 from runtime.custodian.database import AWAY, Database
@@ -42,6 +42,7 @@ from runtime.custodian.tokens import Keys, Rules, Verifier
 from runtime.custodian.traces import new_trace
 from runtime.custodian.writer import Writer
 from runtime.dialect import UNKNOWN_KEY, Dialect, Refusal, dialect_of
+from runtime.wire import ENROLMENT
 from runtime.with_secrets import Delivered
 
 Text = Annotated[str, StringConstraints(max_length=200)]
@@ -227,7 +228,7 @@ class Custodian:
         price = self._settings.policies.models.get(body.model)
         cost = Decimal(0) if price is None else price.cost(body.tokens())
         if body.reason == UNKNOWN_KEY:
-            self._gate.accounts.forget(about.sub)
+            self._gate.accounts.forget(litellm_name(about.sub, about.actor))
         # Counted at the egress, not by LiteLLM's process: what was really asked of the provider for this record.
         told = body.told() | {"provider_calls": 0 if out is None else out.calls}
         counted = await self._database.settle(about.trace, told, cost, self._budget(about))

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from runtime.contract import CONSOLE_TOKEN_HEADER, PolicyError
+from runtime.contract import PolicyError
 from runtime.custodian.database import AWAY
 from runtime.custodian.gate import Gate
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError, UnavailableError
+from runtime.wire import CONSOLE_TOKEN_HEADER
 
 SECURITY = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"

@@ -202,9 +202,9 @@ class Database:
                 if not now.allows(claim.usd):
                     return now, []
             done = await connection.fetchval(
-                "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo,"
+                f"INSERT INTO record ({records.COLUMNS}, state,"  # noqa: S608
                 " dialect, model, prompt_digest, payer, reserved_usd)"
-                " VALUES ($1, 'admitted', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'admitted', $11, $12, $13, $14, $15)"
                 " ON CONFLICT (trace) DO NOTHING RETURNING true",
                 *records.columns(about),
                 request.dialect,
@@ -233,9 +233,9 @@ class Database:
 
         async def work(connection: asyncpg.Connection) -> tuple[bool, list[Draft]]:
             done = await connection.fetchval(
-                "INSERT INTO record (trace, state, sub, name, kind, department, role, policy, credential, demo,"
+                f"INSERT INTO record ({records.COLUMNS}, state,"  # noqa: S608
                 " dialect, model, status, guards, reason, input_tokens, output_tokens, cost_usd, ended)"
-                " VALUES ($1, 'refused', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, now())"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'refused', $11, $12, $13, $14, $15, 0, 0, 0, now())"
                 " ON CONFLICT (trace) DO NOTHING RETURNING true",
                 *records.columns(about),
                 what["dialect"],

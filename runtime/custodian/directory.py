@@ -32,6 +32,7 @@ KEEP_S = 3600.0
 REMEMBERED = 10_000
 HELD = ("groups", "roles", "roles-by-id")
 """Where Keycloak's API has what accounts are given."""
+DELETED = "deleted"
 RENEW_BEFORE_S = 20.0
 TIMEOUT_S = 5.0
 
@@ -118,6 +119,8 @@ class Directory:
         self._seen: set[tuple[int, str, str]] = set()
         self._newest = 0
         self._untold: dict[str, str] = {}
+        self._agents: dict[str, str] = {}
+        """Name of an agent that acts for others -> Keycloak's id of it."""
         self._looked = -KEEP_S
 
     def out(self) -> list[str]:
@@ -131,22 +134,50 @@ class Directory:
             UnauthenticatedError: it was disabled or deleted, or its sign-in was ended by an administrator.
             UnavailableError: Keycloak does not answer, and nothing is known or it is too old.
         """
-        account = self._known.get(subject.sub)
-        if account is None:
-            lock = self._locks.setdefault(subject.sub, asyncio.Lock())
-            try:
-                async with lock:
-                    account = self._known.get(subject.sub) or await self._ask(subject.sub, _agent(subject))
-            finally:
-                if not lock.locked():
-                    self._locks.pop(subject.sub, None)
-        elif time.monotonic() - self._looked > KEEP_S:
-            raise UnavailableError("the identity provider does not answer")
-        self._known.move_to_end(subject.sub)
+        account = await self._account(subject.sub, subject.name if subject.kind is Kind.AGENT else None)
         if account.why_not:
             raise UnauthenticatedError(f"the account is {account.why_not}")
         if subject.issued is not None and subject.issued < account.not_before:
             raise UnauthenticatedError("the sign-in was ended: sign in again")
+        return account
+
+    async def agent(self, name: str) -> str:
+        """Let the agent ``name`` act for somebody, and give Keycloak's id of it.
+
+        Raises:
+            UnauthenticatedError: it was disabled or deleted.
+            UnavailableError: as :meth:`check`.
+        """
+        sub = self._agents.get(name)
+        if sub is None or (await self._account(sub, name)).why_not == DELETED:
+            sub = await self._agent_named(name)  # it may be there anew, with another id
+        if why_not := (await self._account(sub, name)).why_not:
+            raise UnauthenticatedError(f"the agent's account is {why_not}")
+        self._agents[name] = sub
+        return sub
+
+    async def _agent_named(self, name: str) -> str:
+        clients = await self._keycloak.get("/clients", clientId=AGENT_CLIENT + name) or []
+        user = await self._keycloak.get(f"/clients/{clients[0]['id']}/service-account-user") if clients else None
+        if user is None:
+            raise UnauthenticatedError(f"the agent's account is {DELETED}")
+        return str(user["id"])
+
+    async def _account(self, sub: str, agent: str | None) -> Account:
+        """What is known of a subject, which is asked for when it comes for the first time. ``agent``: its name, if it
+        is one."""
+        account = self._known.get(sub)
+        if account is None:
+            lock = self._locks.setdefault(sub, asyncio.Lock())
+            try:
+                async with lock:
+                    account = self._known.get(sub) or await self._ask(sub, agent)
+            finally:
+                if not lock.locked():
+                    self._locks.pop(sub, None)
+        elif time.monotonic() - self._looked > KEEP_S:
+            raise UnavailableError("the identity provider does not answer")
+        self._known.move_to_end(sub)
         return account
 
     async def ask_again(self, sub: str) -> None:
@@ -212,10 +243,10 @@ class Directory:
 
     async def _ask(self, sub: str, agent: str | None) -> Account:
         asked, user = int(time.time()), await self._keycloak.get(f"/users/{sub}")
-        why_not = "deleted" if user is None else "" if user.get("enabled") else "disabled"
+        why_not = DELETED if user is None else "" if user.get("enabled") else "disabled"
         if agent and not why_not:
             clients = await self._keycloak.get("/clients", clientId=AGENT_CLIENT + agent) or []
-            why_not = "deleted" if not clients else "" if clients[0].get("enabled") else "disabled"
+            why_not = DELETED if not clients else "" if clients[0].get("enabled") else "disabled"
         not_before, roles, groups = int((user or {}).get("notBefore") or 0), list[Any](), list[Any]()
         if not why_not:
             roles = await self._keycloak.get(f"/users/{sub}/role-mappings/realm/composite") or []
@@ -230,10 +261,6 @@ class Directory:
         )
         remember(self._known, sub, account, REMEMBERED)
         return account
-
-
-def _agent(subject: Subject) -> str | None:
-    return subject.name if subject.kind is Kind.AGENT else None
 
 
 def _name(event: Mapping[str, Any]) -> tuple[int, str, str]:

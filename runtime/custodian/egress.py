@@ -14,15 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from runtime.contract import (
-    COUNT_PATH,
-    EGRESS_PLACEHOLDER,
-    PROFILE_PATH,
-    TICKET_HEADER,
-    CredentialHeader,
-    Upstream,
-    Upstreams,
-)
+from runtime.contract import CredentialHeader, Upstream, Upstreams
+from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER
 
 LIFETIME_S = 900.0
 """After this the reaper has written *aborted*; an answer that has begun goes on, a new call does not."""

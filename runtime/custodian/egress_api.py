@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from runtime.contract import KEEP_ALIVE_S
 from runtime.custodian.egress import Egress, EgressError
+from runtime.wire import KEEP_ALIVE_S
 from runtime.with_secrets import FOLDER
 
 PORT = 8101

@@ -18,11 +18,12 @@ import asyncpg
 
 from runtime.chain import Draft
 from runtime.clients import Client
-from runtime.contract import ENROLMENT, ENROLMENT_PREFIX, Kind
+from runtime.contract import Kind
 from runtime.custodian.database import Database
 from runtime.custodian.hashed import CALLED, called, digest
 from runtime.custodian.owners import Owner, Owners
 from runtime.custodian.subject import ForbiddenError, Subject, UnauthenticatedError
+from runtime.wire import ENROLMENT, ENROLMENT_PREFIX
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS enrolment (

@@ -71,13 +71,13 @@ class Gate:
     enrolments: Enrolments
 
     @cached_property
-    def _resolved(self) -> Callable[[str, str, str], tuple[EffectivePolicy, str]]:
-        """The effective policy of (role, department, name) with its digest, each worked out once: neither changes while
-        the custodian runs."""
+    def _resolved(self) -> Callable[[str, str, str, str], tuple[EffectivePolicy, str]]:
+        """The effective policy of (role, department, name, actor) with its digest, each worked out once: neither
+        changes while the custodian runs."""
 
         @lru_cache(maxsize=KNOWN)
-        def resolved(role: str, department: str, name: str) -> tuple[EffectivePolicy, str]:
-            policy = resolve(self.policies, role=role, department=department, subject=name)
+        def resolved(role: str, department: str, name: str, actor: str) -> tuple[EffectivePolicy, str]:
+            policy = resolve(self.policies, role=role, department=department, subject=name, actor=actor)
             return policy, policy.digest()
 
         return resolved
@@ -88,7 +88,9 @@ class Gate:
         try:
             subject, own = await self.caller(headers)
             subject = await self._present(subject)
-            policy, known_as = self._resolved(subject.role, subject.department, subject.name)
+            policy, known_as = self._resolved(subject.role, subject.department, subject.name, subject.actor)
+            if subject.actor:
+                subject = replace(subject, actor_sub=await self.directory.agent(subject.actor))
             about = assertion(subject, known_as, trace)
             now = await self.database.standing_lately(subject.sub, policy.budget)
             if now.used_up and own is None:  # what the caller's own account pays for is in no budget
@@ -165,18 +167,20 @@ class Gate:
         return subject
 
     async def signed_in(self, token: str) -> Subject:
-        """Who holds this access token, and may still come in.
+        """Who holds this access token, and may still come in. Not an agent that acts for somebody: it may ask models.
 
         Raises:
             UnauthenticatedError, ForbiddenError, UnavailableError: as they say.
         """
         subject = await self.verifier.subject(token)
+        if subject.actor:
+            raise ForbiddenError(f"agent '{subject.actor}' may ask models for '{subject.name}', and nothing else")
         await self.directory.check(subject)
         return subject
 
     def policy(self, subject: Subject | Assertion) -> EffectivePolicy:
         """The subject's effective policy. Raises ``PolicyError`` when there is none."""
-        return self._resolved(subject.role, subject.department, subject.name)[0]
+        return self._resolved(subject.role, subject.department, subject.name, subject.actor)[0]
 
     async def new_key(self, subject: Subject, terms: Terms) -> str:
         """A new virtual key of ``subject``; only its hash is kept.
@@ -205,6 +209,8 @@ def assertion(subject: Subject, policy: str, trace: str) -> Assertion:
         credential=subject.credential,
         demo=subject.demo,
         scope=" ".join(subject.models),
+        actor=subject.actor,
+        actor_sub=subject.actor_sub,
     )
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 
-from runtime.contract import EffectivePolicy, litellm_alias
+from runtime.contract import EffectivePolicy, litellm_alias, litellm_name
 from runtime.custodian.subject import Subject, UnavailableError
 from runtime.with_secrets import Delivered
 
 
-def key_of(sub: str, seed: str) -> str:
-    """The subject's key, derived from the seed (docs/decisions/0004-subject-keys.md)."""
-    return "sk-" + hmac.new(seed.encode(), sub.encode(), hashlib.sha256).hexdigest()
+def key_of(name: str, seed: str) -> str:
+    """A subject's key, derived from the seed (docs/decisions/0004-subject-keys.md). ``name``: :func:`litellm_name`."""
+    return "sk-" + hmac.new(seed.encode(), name.encode(), hashlib.sha256).hexdigest()
 
 
 class Accounts:
@@ -31,34 +31,36 @@ class Accounts:
         self._master_key = master_key
         self._seed = seed
         self._known: dict[str, tuple[str, EffectivePolicy, str]] = {}
-        """Subject -> the seed and the policy that LiteLLM was told of it with, and its key."""
+        """Name of a key -> the seed and the policy that LiteLLM was told of it with, and the key."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def ensure(self, subject: Subject, policy: EffectivePolicy) -> str:
-        """The subject's key, after LiteLLM knows it with exactly this policy.
+        """The subject's key, after LiteLLM knows it with exactly this policy. For when an agent acts for it, it has
+        another.
 
         Raises:
             UnavailableError: LiteLLM does not answer, or refuses.
         """
-        if known := self._knows(subject.sub, policy):
+        name = litellm_name(subject.sub, subject.actor)
+        if known := self._knows(name, policy):
             return known
-        async with self._locks.setdefault(subject.sub, asyncio.Lock()):
-            if known := self._knows(subject.sub, policy):
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            if known := self._knows(name, policy):
                 return known
             seed = self._seed.value
-            key = key_of(subject.sub, seed)
+            key = key_of(name, seed)
             await self._user(subject)
             await self._key(subject, policy, key)
-            self._known[subject.sub] = (seed, policy, key)
+            self._known[name] = (seed, policy, key)
             return key
 
-    def _knows(self, sub: str, policy: EffectivePolicy) -> str | None:
-        seed, known, key = self._known.get(sub, ("", None, ""))
+    def _knows(self, name: str, policy: EffectivePolicy) -> str | None:
+        seed, known, key = self._known.get(name, ("", None, ""))
         return key if known == policy and seed == self._seed.value else None
 
-    def forget(self, sub: str) -> None:
-        """Look again at the next request: LiteLLM said that it does not know the key."""
-        self._known.pop(sub, None)
+    def forget(self, name: str) -> None:
+        """Look again at the next request: LiteLLM said that it does not know the key of this name."""
+        self._known.pop(name, None)
 
     async def _user(self, subject: Subject) -> None:
         found = await self._get("/user/info", user_id=subject.sub)
@@ -79,7 +81,7 @@ class Accounts:
             await self._post("/key/delete", {"keys": [token]})
         if updated.status_code in (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN):
             # An alias is taken while its key is there, and a key made from the seed before may be.
-            alias = litellm_alias(subject.sub, token)
+            alias = litellm_alias(litellm_name(subject.sub, subject.actor), token)
             await self._post("/key/generate", {**settings, "key": key, "key_alias": alias})
         else:
             self._checked("/key/update", updated)

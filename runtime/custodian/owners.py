@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from runtime.contract import PROFILE_PATH, TICKET_HEADER
 from runtime.custodian.egress import Egress
 from runtime.custodian.hashed import digest
 from runtime.custodian.remembering import Lately
 from runtime.custodian.subject import ForbiddenError, UnauthenticatedError, UnavailableError
+from runtime.wire import PROFILE_PATH, TICKET_HEADER
 
 REMEMBER_S = 300.0
 REMEMBERED = 10_000

@@ -18,19 +18,27 @@ CREATE TABLE IF NOT EXISTS record (
     output_tokens bigint, cost_usd numeric, guards jsonb NOT NULL DEFAULT '{}', reason text,
     prompt_digest text, admitted timestamptz NOT NULL DEFAULT now(), ended timestamptz);
 ALTER TABLE record ADD COLUMN IF NOT EXISTS provider_calls int, ADD COLUMN IF NOT EXISTS payer text,
-    ADD COLUMN IF NOT EXISTS cache_read_tokens bigint, ADD COLUMN IF NOT EXISTS cache_write_tokens bigint;
+    ADD COLUMN IF NOT EXISTS cache_read_tokens bigint, ADD COLUMN IF NOT EXISTS cache_write_tokens bigint,
+    ADD COLUMN IF NOT EXISTS actor text;
 CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 """
 
 
+COLUMNS = "trace, sub, name, kind, department, role, policy, credential, demo, actor"
+"""The columns that :func:`columns` gives the values of."""
+_MAY_LACK = ("scope", "actor", "actor_sub")
+
+
 def identity(about: Assertion) -> dict[str, Any]:
-    """Who asks and under what, as the chain has it: without the name, and the scope only where there is one."""
-    told = {name: value for name, value in asdict(about).items() if name != "name"}
-    return told if about.scope else {name: value for name, value in told.items() if name != "scope"}
+    """Who asks and under what, as the chain has it: without the name, and the scope and the agent that acts for
+    somebody only where there is one."""
+    told = asdict(about)
+    del told["name"]
+    return {name: value for name, value in told.items() if value or name not in _MAY_LACK}
 
 
 def columns(about: Assertion) -> tuple[Any, ...]:
-    """Who asks and under what: the values of a record's first columns, but for its state."""
+    """Who asks and under what, as values of :data:`COLUMNS`."""
     return (
         about.trace,
         about.sub,
@@ -41,6 +49,7 @@ def columns(about: Assertion) -> tuple[Any, ...]:
         about.policy,
         about.credential,
         about.demo,
+        about.actor or None,
     )
 
 

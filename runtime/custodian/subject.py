@@ -37,6 +37,10 @@ class Subject:
     """A verified address, where the credential tells one."""
     auditor: bool = False
     """May look at other people's traces; an access token says so, a virtual key never."""
+    actor: str = ""
+    """Name of the agent that acts for it, by a token that it was given in exchange for the subject's; empty: none."""
+    actor_sub: str = ""
+    """Keycloak's id of that agent; the gate knows it, a token does not tell."""
     issued: int | None = field(default=None, compare=False)
     """When the sign-in was that the credential comes from (seconds since 1970); None for a virtual key."""
 

@@ -168,8 +168,12 @@ class Verifier:
         azp, username = str(claims.get("azp", "")), str(claims.get("preferred_username", ""))
         agent = username.startswith(_SERVICE_ACCOUNT)
         if agent and (username != f"{_SERVICE_ACCOUNT}{azp}" or not azp.startswith(AGENT_CLIENT)):
-            # Neither another client's account nor a person who chose such a user name is an agent.
+            # Neither another client's account nor a person who chose such a user name is an agent. Nor does an agent
+            # act for another.
             raise ForbiddenError(f"'{username}' is no agent of this gateway")
+        # Nobody signs in by an agent's client: a person's token that was issued to one was exchanged for another
+        # (RFC 8693), and the agent acts for that person.
+        actor = azp.removeprefix(AGENT_CLIENT) if azp.startswith(AGENT_CLIENT) and not agent else ""
         roles = _texts(claims.get("roles"))
         role, department = placed(self._policies, username, roles, _texts(claims.get("department")))
         return Subject(
@@ -179,9 +183,11 @@ class Verifier:
             role=role,
             department=department,
             credential="oidc",
-            demo=bool(self._rules.demo_client) and azp == self._rules.demo_client,
+            # What an agent was given in exchange may come from a demonstration's sign-in: it does not say.
+            demo=bool(self._rules.demo_client) and (azp == self._rules.demo_client or bool(actor)),
             email=str(claims["email"]) if claims.get("email") and claims.get("email_verified") is True else None,
             auditor=self._rules.auditor_role in roles,
+            actor=actor,
             issued=_seconds(claims.get("iat")),
         )
 

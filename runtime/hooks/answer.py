@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.assertion import Assertion
-from runtime.contract import ENROLMENT, Estimate
+from runtime.contract import Estimate
 from runtime.dialect import TRACE_HEADER, Dialect, Refusal
 from runtime.hooks import ended
 from runtime.hooks.answers import reworded
 from runtime.hooks.asgi import Message, Send, refuse
 from runtime.hooks.ended import Ended
 from runtime.hooks.exchange import Stream, Usage, read_answer
+from runtime.wire import ENROLMENT
 
 TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
 """Beginnings of answer headers that do not go out: addresses, keys and prices of the inside."""
@@ -137,7 +138,8 @@ class Answer:
         """Why the answer may not go on."""
         if not self._counted or self._settled:
             return None
-        if self._desk.ended.since(self._began, self._exchange.about.sub):
+        about = self._exchange.about
+        if self._desk.ended.since(self._began, about.sub, about.actor_sub):
             return ended.REFUSAL
         return self._exchange.forbidden()
 

@@ -24,10 +24,10 @@ class Ended:
         self._under_way = 0
         self._task: asyncio.Task[None] | None = None
 
-    def since(self, began: float, sub: str) -> bool:
-        """Whether the access of ``sub`` has ended after its request began (on the monotonic clock): what was heard
-        before that, the custodian knew better when it let the request in."""
-        return self._asked > began and sub in self._subjects
+    def since(self, began: float, *subs: str) -> bool:
+        """Whether the access of one of ``subs`` has ended after the request began (on the monotonic clock): what was
+        heard before that, the custodian knew better when it let the request in."""
+        return self._asked > began and not self._subjects.isdisjoint(subs)
 
     @contextmanager
     def watched(self) -> Iterator[None]:

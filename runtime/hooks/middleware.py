@@ -17,15 +17,7 @@ from pydantic import ValidationError
 
 from runtime.assertion import HEADER, Assertion, InvalidAssertionError, verify
 from runtime.assertion import key as key_of
-from runtime.contract import (
-    CALL_HEADER,
-    COUNT_PATH,
-    TICKET_HEADER,
-    EffectivePolicy,
-    Policies,
-    PolicyError,
-    resolve,
-)
+from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.dialect import Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
@@ -39,6 +31,7 @@ from runtime.hooks.exchange import prompt_text, with_usage
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
+from runtime.wire import CALL_HEADER, COUNT_PATH, TICKET_HEADER
 from runtime.with_secrets import Delivered
 
 ASKING = frozenset({"/v1/chat/completions", "/v1/messages", COUNT_PATH})
@@ -144,7 +137,9 @@ class Gate:
 
     def _policy(self, about: Assertion) -> EffectivePolicy:
         try:
-            policy = resolve(self.policies, role=about.role, department=about.department, subject=about.name)
+            policy = resolve(
+                self.policies, role=about.role, department=about.department, subject=about.name, actor=about.actor
+            )
         except PolicyError as error:
             raise RefusedError(Refusal(status=403, code="permission_denied", message=str(error))) from None
         if policy.digest() != about.policy:

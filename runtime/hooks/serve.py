@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from runtime.contract import KEEP_ALIVE_S
 from runtime.hooks.untouched import leave_untouched
+from runtime.wire import KEEP_ALIVE_S
 from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
 
 PORT = 4000

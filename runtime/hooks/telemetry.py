@@ -117,6 +117,7 @@ def _root_attributes(told: Told) -> dict[str, Any]:
         "praxis.policy": about.policy,
         "praxis.credential": about.credential,
         "praxis.demo": about.demo,
+        **({"praxis.actor": about.actor} if about.actor else {}),
         "praxis.guard.verdict": str(told.guards.get("verdict", "-")),
         "http.response.status_code": told.status,
         "input.value": told.prompt,

@@ -30,8 +30,8 @@ from config import load_stack
 from config.stack import Stack
 from infra.paths import STACKS
 from infra.supply.built import built_images
-from runtime.contract import EGRESS_PLACEHOLDER, TICKET_HEADER
 from runtime.store import CaCert, EcKey, ServerCert
+from runtime.wire import EGRESS_PLACEHOLDER, TICKET_HEADER
 from tests.bench.calling import calls, until_answered
 from tests.bench.report import Figure, tell
 

@@ -155,6 +155,27 @@ class TestComposition:
         assert "agent-nightly-report-client-secret" in recipes(stack)
         assert "agent-nightly-report-client-secret" not in recipes(keyed)
 
+    def test_an_agent_acts_for_those_alone_who_let_it(self, stack: Stack) -> None:
+        """Their token names it as an audience, for which they ask at the command line."""
+        agent = stack.agents["nightly-report"].model_copy(update={"on_behalf_of": ("research",), "owner": "bob"})
+        built = build(stack.model_copy(update={"agents": {"nightly-report": agent}}))
+        client = built.inputs("keycloak:openid/client:Client")["praxis-identity-praxis-agent-nightly-report"]
+        assert (client["standardTokenExchangeEnabled"], client["description"]) == (True, "answered for by bob")
+        mappers = built.inputs("keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper")
+        mapper = mappers["praxis-identity-praxis-for-nightly-report-audience"]
+        assert mapper["includedClientAudience"] == "agent-nightly-report"
+        optional = built.inputs("keycloak:openid/clientOptionalScopes:ClientOptionalScopes")
+        assert {name.rpartition("scopes-")[2]: one["optionalScopes"] for name, one in optional.items()} == {
+            "praxis-cli": ["for-agent-nightly-report"],
+            "praxis-demo-cli": ["for-agent-nightly-report"],
+        }
+
+    def test_an_agent_that_acts_for_nobody_can_exchange_nothing(self, stack: Stack) -> None:
+        built = build(stack)
+        assert not built.inputs("keycloak:openid/clientOptionalScopes:ClientOptionalScopes")
+        clients = built.inputs("keycloak:openid/client:Client").values()
+        assert not any("standardTokenExchangeEnabled" in client for client in clients)
+
     def test_a_directory_is_an_identity_provider_with_its_mappers(self) -> None:
         built = build(federated())
         (acme, *_) = built.inputs("keycloak:oidc/identityProvider:IdentityProvider").values()

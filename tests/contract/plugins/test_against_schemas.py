@@ -81,6 +81,7 @@ def test_the_types_the_program_uses_are_served() -> None:
         "keycloak:openid/audienceProtocolMapper:AudienceProtocolMapper",
         "keycloak:openid/client:Client",
         "keycloak:openid/clientDefaultScopes:ClientDefaultScopes",
+        "keycloak:openid/clientOptionalScopes:ClientOptionalScopes",
         "keycloak:openid/clientScope:ClientScope",
         "keycloak:openid/clientServiceAccountRealmRole:ClientServiceAccountRealmRole",
         "keycloak:openid/clientServiceAccountRole:ClientServiceAccountRole",

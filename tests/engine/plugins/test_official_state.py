@@ -148,6 +148,9 @@ class Program:
             default_scopes=["acr", "basic", "email", "praxis", "profile"],
             opts=opts,
         )
+        keycloak.openid.ClientOptionalScopes(
+            "optional-scopes", realm_id=realm.id, client_id=sso.id, optional_scopes=["address", "phone"], opts=opts
+        )
         keycloak.openid.ClientServiceAccountRealmRole(
             "account-role",
             realm_id=realm.id,

@@ -18,7 +18,7 @@ from infra.paths import STACKS
 from infra.targets.docker import AGENT_MEMORY_MIB
 from infra.targets.on_host import delivery
 from runtime.agent import receivers
-from runtime.contract import EGRESS_PLACEHOLDER
+from runtime.wire import EGRESS_PLACEHOLDER
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,22 @@ def test_a_tool_that_the_role_does_not_allow_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "key", "says"),
+    [
+        ("on_behalf_of: [finance, sales]", "on_behalf_of[1]", "no department 'sales'; declared are: research, finance"),
+        ("owner: mallory", "owner", "no person 'mallory', and no mail address; declared are: alice, bob"),
+    ],
+)
+def test_whom_an_agent_acts_for_and_who_answers_for_it(tmp_path: Path, line: str, key: str, says: str) -> None:
+    text = LAPTOP.replace("    description: Summarises", f"    {line}\n    description: Summarises")
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_stack("broken", tmp_path)
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.message) == (f"agents.nightly-report.{key}", says)
+
+
+@pytest.mark.parametrize(
     ("change", "key", "says"),
     [
         ({"supply: auto": "supply: registries"}, "observability.store", "needs supply: official"),

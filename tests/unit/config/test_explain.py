@@ -14,7 +14,7 @@ from config.explain import FIELDS, Explained, explain
 from config.load import check
 from config.yaml import dotted, parse
 from infra.paths import STACKS
-from runtime.contract import resolve
+from runtime.contract import PolicyError, resolve
 
 FILE = STACKS / "laptop.yaml"
 TEXT = FILE.read_text()
@@ -49,6 +49,31 @@ def test_an_agent_that_is_narrower_than_its_role() -> None:
     assert found["limits.requests_per_minute"].line == line_of("requests_per_minute: 60}")
     assert found["models"].key == "roles.analyst.models"
     assert (found["tools"].value, found["tools"].key) == ("any", None)
+
+
+ACTS = "    description: Summarises"
+ACTING = TEXT.replace(ACTS, "    owner: bob\n    on_behalf_of: [research]\n" + ACTS)
+
+
+def test_an_agent_tells_who_answers_for_it_and_for_whom_it_acts() -> None:
+    found = explained(ACTING, "nightly-report")
+    first = ACTING.splitlines().index("    owner: bob") + 1
+    for field, value, line in (("owner", "bob", first), ("on_behalf_of", "research", first + 1)):
+        key = f"agents.nightly-report.{field}"
+        assert found[field] == Explained(field=field, value=value, key=key, line=line)
+
+
+def test_what_an_agent_may_do_for_a_person_comes_from_either() -> None:
+    document = parse(ACTING, FILE)
+    stack = check(document, FILE)
+    found = {one.field: one for one in explain(stack, document, "alice", "nightly-report")}
+    assert (found["budget"].key, found["budget"].value) == ("agents.nightly-report.budget", "0.5 USD per day")
+    assert found["limits.requests_per_minute"].key == "agents.nightly-report.limits.requests_per_minute"
+    assert found["guards.phone"].key == "departments.finance.guards.phone"
+    assert found["models"].key == "roles.engineer.models"
+    assert "owner" not in found
+    with pytest.raises(PolicyError):
+        list(explain(stack, document, "bob", "nightly-report"))
 
 
 def test_a_second_factor_is_a_persons_alone() -> None:

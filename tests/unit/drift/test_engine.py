@@ -82,6 +82,7 @@ def test_stable_names() -> None:
         "docker:index/volume:Volume::volume-postgres": "volume/postgres",
         "docker:index/volume:Volume::secrets-edge": "volume/secrets-edge",
         "keycloak:openid/clientDefaultScopes:ClientDefaultScopes::x-scopes-praxis-cli": "client/praxis-cli",
+        "keycloak:openid/clientOptionalScopes:ClientOptionalScopes::x-optional-scopes-praxis-cli": "client/praxis-cli",
         "keycloak:index/userGroups:UserGroups::x-person-bob-department": "user/bob",
         "keycloak:index/userGroups:UserGroups::x-agent-nightly-department": "client/agent-nightly",
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.blueprint import blueprint
-from config import load_stack
+from config import Stack, load_stack
 from infra.drift import databases, files, gateway
 from infra.drift.compare import Veil
 from infra.drift.findings import Finding, Kind
@@ -183,12 +183,32 @@ def test_a_key_that_the_custodian_did_not_make(judge: gateway.Judge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alias", "made"), [("u1", True), ("u1.tttttttt", True), ("u1.0a1b2c3d", False), ("u10a1b2c3d", False)]
+    ("alias", "made"),
+    [("u1", True), ("u1.tttttttt", True), ("u1.0a1b2c3d", False), ("u10a1b2c3d", False), ("u2/a.tttttttt", False)],
 )
 def test_the_custodian_s_keys_are_known_by_their_alias(judge: gateway.Judge, alias: str, made: bool) -> None:
     assert any(judge.judged(live(key(key_alias=alias)))) is not made
     raised = live(key(key_alias=alias, max_budget=75.0))
     assert [path for path, _ in gateway.repairs(judge, raised)] == ["/key/update" if made else "/key/delete"]
+
+
+def acting(stack: Stack, *departments: str) -> Stack:
+    agent = stack.agents["nightly-report"].model_copy(update={"on_behalf_of": departments})
+    return stack.model_copy(update={"agents": {"nightly-report": agent}})
+
+
+def test_the_key_by_which_an_agent_acts_for_somebody_has_what_both_may(judge: gateway.Judge) -> None:
+    both = {"key_alias": f"u1/nightly-report.{'t' * 8}", "max_budget": 0.5, "budget_duration": "1d", "rpm_limit": 60}
+    may = replace(judge, stack=acting(judge.stack, "research"))
+    assert list(may.judged(live(key(**both)))) == []
+    found = live(key(**{**both, "rpm_limit": 600}))
+    assert [told(one) for one in may.judged(found)] == [
+        "litellm/user/alice/nightly-report limits.requests_per_minute 60 -> 600"
+    ]
+    ((path, body),) = gateway.repairs(may, found)
+    assert (path, body["rpm_limit"]) == ("/key/update", 60)
+    # Nobody comes by it who may not act for her any more.
+    assert list(judge.judged(live(key(**both)))) == []
 
 
 def test_a_declared_team_is_left_to_pulumi_and_another_one_is_not(judge: gateway.Judge) -> None:

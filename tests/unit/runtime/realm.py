@@ -47,8 +47,9 @@ class Realm:
     """Signs tokens with its keys and publishes them, and tells of its accounts.
 
     ``down`` makes it answer 503; ``asked`` counts fetches of the keys. Every account is there and enabled unless
-    ``accounts`` says otherwise (None: deleted); ``clients`` is the same for agents' clients. ``given``: account ->
-    roles and groups; what a token was signed for is given.
+    ``accounts`` says otherwise (None: deleted); ``clients`` is the same for agents' clients, whose accounts'
+    ids are those of :func:`agent` unless ``service_accounts`` has another. ``given``: account -> roles and groups; what
+    a token was signed for is given.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class Realm:
         self.asked = 0
         self.accounts: dict[str, dict[str, Any] | None] = {}
         self.clients: dict[str, dict[str, Any] | None] = {}
+        self.service_accounts: dict[str, str] = {}
         self.given: dict[str, tuple[list[str], list[str]]] = {}
         self.events: list[dict[str, Any]] = []
         self.looked_at: list[str] = []
@@ -100,8 +102,14 @@ class Realm:
             return httpx.Response(200, json=[{"name": name} for name in self._given(sub, held)])
         self.looked_at.append(path)
         if path == "/clients":
-            client = self.clients.get(query["clientId"], {})
-            return httpx.Response(200, json=[] if client is None else [{"enabled": True, **client}])
+            name = query["clientId"]
+            client = self.clients.get(name, {})
+            found = [] if client is None else [{"id": f"id-of-{name}", "enabled": True, **client}]
+            return httpx.Response(200, json=found)
+        if path.endswith("/service-account-user"):
+            name = sub.removeprefix("id-of-")
+            own = f"sub-of-{name.removeprefix('agent-')}"
+            return httpx.Response(200, json={"id": self.service_accounts.get(name, own)})
         account = self.accounts.get(path.removeprefix("/users/"), {})
         return httpx.Response(404) if account is None else httpx.Response(200, json={"enabled": True, **account})
 

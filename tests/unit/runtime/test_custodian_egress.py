@@ -11,7 +11,8 @@ import pytest
 
 from runtime import receipt
 from runtime.assertion import verify
-from runtime.contract import EGRESS_PLACEHOLDER, Policies
+from runtime.contract import Policies
+from runtime.wire import EGRESS_PLACEHOLDER
 from tests.unit.runtime.custodian_world import ADMIN, CHAIN, PROVIDER_KEYS, SIGNING, World, running
 from tests.unit.runtime.realm import POLICIES
 

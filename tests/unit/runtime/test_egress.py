@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.contract import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER, Upstream, Upstreams
+from runtime.contract import Upstream, Upstreams
 from runtime.custodian.egress import LIFETIME_S, MAX_CALLS, QUESTION_S, Egress, EgressError
+from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER
 
 TOKEN = "sk-ant-oat01-" + "u" * 40
 KEYS = {"anthropic-api-key": "sk-ant-api03-real\n", "openai-api-key": "sk-real"}

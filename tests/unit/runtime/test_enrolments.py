@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.assertion import verify
-from runtime.contract import EGRESS_PLACEHOLDER, PROFILE_PATH, Policies
+from runtime.contract import Policies
 from runtime.custodian import directory
 from runtime.custodian.enrolments import id_in
 from runtime.custodian.subject import UnauthenticatedError
+from runtime.wire import EGRESS_PLACEHOLDER, PROFILE_PATH
 from tests.unit.runtime.custodian_world import ADMIN, HOOKS, SIGNING, World, running
 from tests.unit.runtime.realm import POLICIES
 

@@ -172,18 +172,20 @@ class ClientScopeType(TableType):
         return next((str(scope["id"]) for scope in found if scope["name"] == inputs["name"]), None)
 
 
-class DefaultScopesType(ResourceType):
-    """``keycloak:openid/clientDefaultScopes:ClientDefaultScopes``: exactly these; its id is ``realm/client``."""
+class _ScopesType(ResourceType):
+    """A client's scopes of one kind: exactly these; its id is ``realm/client``."""
 
-    token = "keycloak:openid/clientDefaultScopes:ClientDefaultScopes"  # noqa: S105 - a type token
-    supported = frozenset({"clientId", "defaultScopes", "realmId"})
-    sets = frozenset({"defaultScopes"})
+    names: ClassVar[str]
+    """The property that lists them."""
+    kind: ClassVar[str]
+    other: ClassVar[str]
+    """This kind and the other, as Keycloak's paths call them: a scope is of one of them, not both."""
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
 
     def create(self, inputs: Plain, call: Call) -> tuple[str, Plain]:
-        self._set(inputs, set(inputs["defaultScopes"]), call)
+        self._set(inputs, call)
         return f"{inputs['realmId']}/{inputs['clientId']}", {}
 
     def read(self, resource_id: str, state: Plain, call: Call) -> tuple[str, Plain]:
@@ -191,33 +193,51 @@ class DefaultScopesType(ResourceType):
         if not client:
             raise PluginError(f"'{resource_id}' is no import id for this type: it is REALM/CLIENT_ID")
         held = self._held(f"/{realm}/clients/{client}", call)
-        return resource_id, {"realmId": realm, "clientId": client, "defaultScopes": sorted(held)}
+        return resource_id, {"realmId": realm, "clientId": client, self.names: sorted(held)}
 
     def update(self, resource_id: str, old: Plain, new: Plain, call: Call) -> Plain:
-        self._set(new, set(new["defaultScopes"]), call)
+        self._set(new, call)
         return {}
 
     def delete(self, resource_id: str, state: Plain, call: Call) -> None:
         client = f"/{state['realmId']}/clients/{state['clientId']}"
         held = self._held(client, call)
-        for name in sorted(held.keys() & set(state["defaultScopes"])):
-            self._admin.delete(f"{client}/default-client-scopes/{held[name]}", call)
+        for name in sorted(held.keys() & set(state[self.names])):
+            self._admin.delete(f"{client}/{self.kind}/{held[name]}", call)
 
     def _held(self, client: str, call: Call) -> dict[str, str]:
-        return {scope["name"]: scope["id"] for scope in self._admin.get(f"{client}/default-client-scopes", call)}
+        return {scope["name"]: scope["id"] for scope in self._admin.get(f"{client}/{self.kind}", call)}
 
-    def _set(self, inputs: Plain, wanted: set[str], call: Call) -> None:
+    def _set(self, inputs: Plain, call: Call) -> None:
+        wanted = set(inputs[self.names])
         client = f"/{inputs['realmId']}/clients/{inputs['clientId']}"
         held = self._held(client, call)
         known = {scope["name"]: scope["id"] for scope in self._admin.get(f"/{inputs['realmId']}/client-scopes", call)}
         if missing := sorted(wanted - known.keys()):
             raise PluginError(f"realm '{inputs['realmId']}' has no client scope {', '.join(missing)}")
         for name in sorted(held.keys() - wanted):
-            self._admin.delete(f"{client}/default-client-scopes/{held[name]}", call)
+            self._admin.delete(f"{client}/{self.kind}/{held[name]}", call)
         for name in sorted(wanted - held.keys()):
-            # A scope is default or optional, not both.
-            self._admin.delete(f"{client}/optional-client-scopes/{known[name]}", call)
-            self._admin.put(f"{client}/default-client-scopes/{known[name]}", None, call)
+            self._admin.delete(f"{client}/{self.other}/{known[name]}", call)
+            self._admin.put(f"{client}/{self.kind}/{known[name]}", None, call)
+
+
+class DefaultScopesType(_ScopesType):
+    """``keycloak:openid/clientDefaultScopes:ClientDefaultScopes``: in every token of the client."""
+
+    token = "keycloak:openid/clientDefaultScopes:ClientDefaultScopes"  # noqa: S105 - a type token
+    supported = frozenset({"clientId", "defaultScopes", "realmId"})
+    sets = frozenset({"defaultScopes"})
+    names, kind, other = "defaultScopes", "default-client-scopes", "optional-client-scopes"
+
+
+class OptionalScopesType(_ScopesType):
+    """``keycloak:openid/clientOptionalScopes:ClientOptionalScopes``: in the tokens for which they are asked."""
+
+    token = "keycloak:openid/clientOptionalScopes:ClientOptionalScopes"  # noqa: S105 - a type token
+    supported = frozenset({"clientId", "optionalScopes", "realmId"})
+    sets = frozenset({"optionalScopes"})
+    names, kind, other = "optionalScopes", "optional-client-scopes", "default-client-scopes"
 
 
 class ServiceAccountRoleType(ResourceType):

@@ -81,6 +81,7 @@ class KeycloakStandIn(StandIn):
             clients.ClientType(admin),
             clients.ClientScopeType(admin),
             clients.DefaultScopesType(admin),
+            clients.OptionalScopesType(admin),
             clients.ServiceAccountRoleType(admin),
             clients.ServiceAccountClientRoleType(admin),
             mappers.AudienceMapperType(admin),

@@ -101,6 +101,13 @@ class Everything:
                 default_scopes=["basic", "profile", "roles", scope.name, *own],
                 opts=opts,
             )
+        keycloak.openid.ClientOptionalScopes(
+            "people-optional-scopes",
+            realm_id=realm.id,
+            client_id=people.id,
+            optional_scopes=["phone", "address"],
+            opts=opts,
+        )
         keycloak.openid.ClientServiceAccountRealmRole(
             "agent-role",
             realm_id=realm.id,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.contract import COUNT_PATH, TICKET_HEADER
+from runtime.wire import COUNT_PATH, TICKET_HEADER
 from tests.unit.runtime.hooks.gate_world import AWS, CARD, COUNTED, World, refusal
 
 URL = COUNTED.routes["small"].url
