@@ -360,8 +360,12 @@ def litellm_name(sub: str, actor: str) -> str:
 
 
 def litellm_alias(name: str, token: str) -> str:
-    """The alias of a key; ``name``: :func:`litellm_name`, ``token``: LiteLLM's hash of it. One made from an earlier seed
-    has another."""
+    """The alias of a key.
+
+    Args:
+        name: as :func:`litellm_name` gives it.
+        token: LiteLLM's hash of the key. A key that was made from an earlier seed has another.
+    """
     return f"{name}.{token[:8]}"
 
 

@@ -23,7 +23,7 @@ PROOF = "proof"
 NOT_PROVEN = ("name", "time", "ended")
 """What is in the record alone: the chain knows a person by the subject id, and has times of its own."""
 _OWN = {*NOT_PROVEN, CHAIN, PROOF, "state"}
-_CHAIN_ALONE = {"priced_as"}
+_CHAIN_ALONE = {"priced_as", "scope", "actor_sub"}
 
 
 def check(record: Mapping[str, Any], public_keys: Collection[str]) -> list[str]:

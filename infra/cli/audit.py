@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,12 @@ def tail(loaded: Loaded, number: int, *, as_json: bool) -> None:
         emit_json(rows)
         return
     columns = ["time", "name", "department", "model", "state", "cost_usd", "trace"]
-    table("Records", columns, [[str(row.get(column, "")) for column in columns] for row in rows])
+    table("Records", columns, [[_cell(row, column) for column in columns] for row in rows])
+
+
+def _cell(record: Mapping[str, Any], column: str) -> str:
+    text = str(record.get(column, ""))
+    return f"{text} by {record['actor']}" if column == "name" and record.get("actor") else text
 
 
 def export(loaded: Loaded) -> None:

@@ -22,7 +22,8 @@ from runtime.contract import (
     litellm_name,
     resolve,
 )
-from tests.unit.runtime.custodian_world import MASTER, SIGNING, World, hashed, running
+from runtime.receipt import check
+from tests.unit.runtime.custodian_world import ADMIN, CHAIN, HOOKS, MASTER, SIGNING, World, hashed, running
 from tests.unit.runtime.realm import DEMO_CLIENT, POLICIES, agent, claims
 
 ACTING = POLICIES.model_copy(
@@ -134,7 +135,9 @@ class TestComingIn:
         for path, body in (("/me/keys", {}), ("/me/enrolments", {"client": "claude-code"})):
             answer = await world.http.post(path, json=body, headers=bearer)
             assert (answer.status_code, "agent 'helper' may ask models for 'alice'" in answer.text) == (403, True)
-        console = await world.http.get("/me", headers={"x-auth-request-access-token": world.token(**exchanged())})
+        console = await world.http.get(
+            "/console/me", headers={"x-auth-request-access-token": world.token(**exchanged())}
+        )
         assert console.status_code == 403
 
 
@@ -164,7 +167,7 @@ class TestItsEnd:
             if (await world.auth(token)).status_code == 401:
                 break
             await asyncio.sleep(0.1)
-        answer = await world.http.get("/ended", headers={"Authorization": "Bearer record-canary"})
+        answer = await world.http.post("/records/ended", headers=HOOKS)
         assert answer.json() == {"subjects": [HELPER if which == "agent" else claims()["sub"]]}
 
     async def test_an_agent_that_is_made_anew_acts_again(self, world: World) -> None:
@@ -183,17 +186,18 @@ class TestItsEnd:
 class TestTheTrail:
     async def test_the_record_and_the_chain_have_both(self, world: World) -> None:
         token, about = await world.asserted(**exchanged())
-        assert (await world.tell("admitted", token)).status_code == 201
+        assert (await world.tell("admitted", token)).status_code == 200
         record = await world.record(about.trace)
         assert (record["name"], record["sub"], record["actor"]) == ("alice", about.sub, "helper")
         (event,) = record["chain"]
         assert '"actor":"helper"' in event
         assert f'"actor_sub":"{HELPER}"' in event
         assert "alice" not in event
+        assert check(record, {CHAIN.public}) == []
 
     async def test_who_asks_for_itself_has_none(self, world: World) -> None:
         token, about = await world.asserted()
-        assert (await world.tell("admitted", token)).status_code == 201
+        assert (await world.tell("admitted", token)).status_code == 200
         record = await world.record(about.trace)
         assert record["actor"] is None
         assert "actor" not in record["chain"][0]
@@ -203,6 +207,6 @@ class TestTheTrail:
         await world.tell("admitted", token)
         settled = await world.tell("settled", token, status=200, input_tokens=1000, output_tokens=0)
         assert settled.status_code == 200, settled.text
-        spent = (await world.http.get("/money", headers={"Authorization": "Bearer admin-canary"})).json()["spending"]
+        spent = (await world.http.get("/budgets", headers=ADMIN)).json()["spending"]
         assert {one["sub"] for one in spent} == {about.sub}
         assert agent("helper")["sub"] != about.sub

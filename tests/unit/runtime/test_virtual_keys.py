@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from runtime.assertion import HEADER, verify
-from tests.unit.runtime.custodian_world import ADMIN, HOOKS, SIGNING, World, running
+from runtime.receipt import check
+from tests.unit.runtime.custodian_world import ADMIN, CHAIN, HOOKS, SIGNING, World, running
 
 BOB = {"sub": "sub-of-bob", "preferred_username": "bob"}
 
@@ -58,6 +59,7 @@ async def test_what_such_a_key_asked_is_recorded_with_its_scope(world: World) ->
     key = (await asked(world, models=["small"])).json()["key"]
     assertion = (await world.auth(key)).headers[HEADER]
     assert (await world.tell("admitted", assertion)).status_code == 200
+    assert check(await world.record(verify(assertion, SIGNING).trace), {CHAIN.public}) == []
     events = (await world.http.get("/chain", headers=ADMIN)).json()["events"]
     assert [event["body"]["scope"] for event in map(json.loads, events) if event["kind"] == "admitted"] == ["small"]
 
