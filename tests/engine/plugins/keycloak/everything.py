@@ -137,5 +137,5 @@ class Everything:
         return scope
 
 
-RESOURCES = 17 + 2
+RESOURCES = 18 + 2
 """Of the program above, with its provider and the stack itself."""
