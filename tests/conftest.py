@@ -79,7 +79,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> AFolder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what was not run, and why."""
+    """List what each worker did, for how long; then what was not run, and why."""
+    _tell_work(terminalreporter)
     reasons: dict[str, list[str]] = defaultdict(list)
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -91,3 +92,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{reason} ({len(nodes)})")
         for node in nodes:
             terminalreporter.write_line(f"    {node}")
+
+
+def _tell_work(reporter: pytest.TerminalReporter) -> None:
+    """Minutes by worker and folder: how evenly the work is shared, and where it is."""
+    minutes: dict[tuple[str, str], float] = defaultdict(float)
+    for report in (one for reports in reporter.stats.values() for one in reports if isinstance(one, pytest.TestReport)):
+        node = getattr(report, "node", None)
+        if node is not None:
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+            minutes[node.gateway.id, folder] += report.duration / 60
+    if minutes:
+        reporter.section("minutes by worker and folder")
+    for worker, folder in sorted(minutes):
+        reporter.write_line(f"{worker} {minutes[worker, folder]:6.1f} {folder}")

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from runtime.clients import Client
-from runtime.contract import problems
-from runtime.custodian.answers import answer
-from runtime.custodian.database import AWAY
-from runtime.custodian.gate import NOT_LET_IN, Gate, credential, refusal_of
+from runtime.custodian.gate import Gate
+from runtime.custodian.making import MAX_DAYS, of_caller
 from runtime.custodian.operator import of_operator
+from runtime.custodian.subject import Subject
 from runtime.custodian.traces import new_trace
-from runtime.dialect import TRACE_HEADER, Dialect, Refusal
-
-MAX_DAYS = 365
+from runtime.dialect import TRACE_HEADER
 
 
 class Wanted(BaseModel):
@@ -47,20 +44,11 @@ def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
     ``allowed``: whether a request comes from the operator.
     """
 
-    async def make(request: Request) -> Response:
-        try:
-            # An access token: neither a key nor an enrolment begets an enrolment.
-            subject = await gate.signed_in(credential(request.headers))
-            wanted = Wanted.model_validate_json(await request.body())
-            made = await gate.enrolments.make(subject, wanted.client, wanted.device, wanted.days)
-        except NOT_LET_IN as error:
-            return _refused(refusal_of(error))
-        except ValidationError as error:
-            return _refused(Refusal(status=400, code="invalid_request", message=problems(error)))
-        except AWAY:
-            return _refused(Refusal(status=503, code="unavailable", message="no enrolment can be made now"))
-        told = {"enrolment": made, "expires_in": wanted.days * 24 * 3600}
-        return JSONResponse(told, 201, {TRACE_HEADER: new_trace()})
+    @of_caller(gate)
+    async def make(request: Request, subject: Subject) -> dict[str, str | int]:
+        wanted = Wanted.model_validate_json(await request.body())
+        made = await gate.enrolments.make(subject, wanted.client, wanted.device, wanted.days)
+        return {"enrolment": made, "expires_in": wanted.days * 24 * 3600}
 
     async def hello(_: Request) -> Response:
         # What a client asks of its base URL before all else; the same for every id, good or not.
@@ -81,7 +69,3 @@ def routes(gate: Gate, allowed: Callable[[Request], bool]) -> list[Route]:
         Route("/enrolments", listed),
         Route("/enrolments/revoke", revoke, methods=["POST"]),
     ]
-
-
-def _refused(refusal: Refusal) -> Response:
-    return answer(refusal, Dialect.OPENAI, new_trace())

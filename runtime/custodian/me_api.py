@@ -15,8 +15,9 @@ from runtime.clients import Client, settings
 from runtime.contract import CATEGORIES, EffectivePolicy, plain
 from runtime.custodian.consoles_api import Look, of_person, page, refused
 from runtime.custodian.gate import Gate
-from runtime.custodian.keys_api import MAX_DAYS, Wanted
+from runtime.custodian.keys_api import Wanted
 from runtime.custodian.ledger import Standing
+from runtime.custodian.making import MAX_DAYS
 from runtime.custodian.subject import ForbiddenError, Subject
 from runtime.custodian.virtual_keys import Terms
 from runtime.wire import CONSOLE_FORMS
