@@ -88,13 +88,12 @@ class Desk(Protocol):
 
 
 class Answer:
-    """LiteLLM's answer on its way to the client. ``counted``: it belongs to an admitted request."""
+    """LiteLLM's answer to an admitted request on its way to the client."""
 
-    def __init__(self, desk: Desk, exchange: Exchange, send: Send, *, counted: bool) -> None:
+    def __init__(self, desk: Desk, exchange: Exchange, send: Send) -> None:
         self._desk = desk
         self._exchange = exchange
         self._send = send
-        self._counted = counted
         self._began = time.monotonic()
         self._settled = False
         self._start: Message = {}
@@ -114,7 +113,7 @@ class Answer:
 
     async def settle(self) -> None:
         """Write the record of the end, once."""
-        if self._settled or not self._counted:
+        if self._settled:
             return
         self._settled = True
         exchange = self._exchange
@@ -136,7 +135,7 @@ class Answer:
 
     def _objection(self) -> Refusal | None:
         """Why the answer may not go on."""
-        if not self._counted or self._settled:
+        if self._settled:
             return None
         about = self._exchange.about
         if self._desk.ended.since(self._began, about.sub, about.actor_sub):

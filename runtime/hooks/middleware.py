@@ -22,12 +22,13 @@ from runtime.dialect import Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
 from runtime.hooks.answer import Answer, CutError, Exchange
-from runtime.hooks.asgi import App, Message, Receive, Scope, Send, refuse
+from runtime.hooks.asgi import App, Message, Receive, Scope, Send, refuse, tell
 from runtime.hooks.counters import Counters
 from runtime.hooks.counting import Counting
 from runtime.hooks.ended import Ended
 from runtime.hooks.estimate import estimate
 from runtime.hooks.exchange import prompt_text, with_usage
+from runtime.hooks.listing import listed, spoken
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
@@ -105,7 +106,8 @@ class Gate:
             if not asking:
                 if scope["method"] != "GET" or scope["path"] not in LOOKING:
                     raise RefusedError(Refusal(status=404, code="not_found", message="not served here"))
-                await self.app(inner, receive, Answer(self, exchange, send, counted=False).send)
+                names = [name for name in policy.models if _covers(exchange.about, name)]
+                await tell(send, listed(names, spoken(headers)), exchange.about.trace)
                 return
             body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
@@ -122,7 +124,7 @@ class Gate:
         inner["headers"].append((CALL_HEADER.encode(), exchange.about.trace.encode()))
         if ticket is not None:
             inner["headers"].append((TICKET_HEADER.encode(), ticket.encode()))
-        answer = Answer(self, exchange, send, counted=True)
+        answer = Answer(self, exchange, send)
         app: App = self.counting if exchange.counting else self.app
         try:
             with self.ended.watched():
@@ -159,8 +161,7 @@ class Gate:
                 # Decided here, not by LiteLLM alone: it would take a list of names, and the ledger prices one model.
                 refusal = Refusal(status=403, code="model_not_allowed", message="your role does not allow this model")
                 raise RefusedError(refusal)
-            scope = exchange.about.scope.split()
-            if scope and exchange.model not in scope:
+            if not _covers(exchange.about, exchange.model):
                 refusal = Refusal(status=403, code="model_not_allowed", message="this key is for other models")
                 raise RefusedError(refusal)
             outcome = self.guard.apply(body, policy.guards, self.salt + exchange.session.encode())
@@ -228,6 +229,11 @@ class Gate:
                 ended_ns=now,
             )
         )
+
+
+def _covers(about: Assertion, model: str) -> bool:
+    """Whether the caller's credential is for this model."""
+    return not about.scope or model in about.scope.split()
 
 
 def _once(content: bytes, receive: Receive) -> Receive:

@@ -63,11 +63,22 @@ class TestPassing:
         assert int(headers["content-length"]) == len(json.dumps(body, ensure_ascii=False).encode())
 
     async def test_models_are_listed_without_a_record(self, world: World) -> None:
-        world.upstream.content = {"data": [{"id": "small"}]}
         answer = await world.http.get("/v1/models", headers=world.headers())
-        assert answer.json() == {"data": [{"id": "small"}]}
+        assert {one["id"] for one in answer.json()["data"]} == {"small", "tiny"}
         assert answer.headers["x-praxis-trace-id"]
         assert world.custodian.told == []
+        assert world.upstream.asked == []
+
+    async def test_of_the_models_a_key_sees_those_that_it_is_for(self, world: World) -> None:
+        answer = await world.http.get("/v1/models", headers=world.headers(scope="tiny"))
+        told = {"id": "tiny", "object": "model", "created": 0, "owned_by": "praxis"}
+        assert answer.json() == {"object": "list", "data": [told]}
+
+    async def test_anthropic_s_clients_get_the_list_in_their_form(self, world: World) -> None:
+        headers = {**world.headers(scope="tiny"), "anthropic-version": "2023-06-01"}
+        answer = await world.http.get("/v1/models", headers=headers)
+        told = {"type": "model", "id": "tiny", "display_name": "tiny", "created_at": "1970-01-01T00:00:00Z"}
+        assert answer.json() == {"data": [told], "has_more": False, "first_id": "tiny", "last_id": "tiny"}
 
 
 class TestEntrance:
