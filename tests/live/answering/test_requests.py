@@ -58,6 +58,7 @@ class TestOfficialClients:
         answer = client.messages.create(model="smollm2", max_tokens=8, messages=messages)
         assert answer.content[0].type == "text"
         assert answer.usage.output_tokens > 0
+        assert [model.id for model in client.models.list()] == ["smollm2", *PROVIDER_MODELS]
         with client.messages.stream(model="smollm2", max_tokens=8, messages=messages) as stream:
             assert "".join(stream.text_stream)
 
