@@ -11,6 +11,7 @@ import pytest
 import respx
 
 from infra.plugins.standins import patience
+from infra.plugins.standins.keycloak import client
 from infra.plugins.standins.keycloak.client import Admin
 from infra.plugins.standins.keycloak.settings import Settings
 from infra.plugins.standins.kinds import Call, ConflictError, GoneError, PluginError
@@ -91,6 +92,30 @@ def test_what_may_have_been_done_is_not_done_twice(server: respx.MockRouter, adm
     assert making.call_count == 1
 
 
+def test_a_delete_that_met_another_is_asked_for_again(
+    server: respx.MockRouter, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``EntityNotFoundException`` in ``removeAuthenticatorConfig`` while a flow is deleted beside it."""
+    monkeypatch.setattr(client, "DELETE_PAUSE_S", 0.01)
+    broken = httpx.Response(500, json={"error": "unknown_error"})
+    server.delete("/admin/realms/one/config").mock(side_effect=[broken, broken, httpx.Response(204)])
+    admin.delete("/one/config", call())
+    server.delete("/admin/realms/one/gone").mock(side_effect=[broken, httpx.Response(404)])
+    with pytest.raises(GoneError):
+        admin.delete("/one/gone", call())
+    never = server.delete("/admin/realms/one/never").mock(return_value=broken)
+    with pytest.raises(PluginError, match="DELETE /one/never with HTTP 500: unknown_error"):
+        admin.delete("/one/never", call())
+    assert never.call_count == client.DELETE_TRIES
+
+
+def test_nothing_else_is_asked_for_again_after_an_error_of_the_server(server: respx.MockRouter, admin: Admin) -> None:
+    asked = server.get("/admin/realms/one").respond(500, text="<html>")
+    with pytest.raises(PluginError, match="HTTP 500"):
+        admin.get("/one", call())
+    assert asked.call_count == 1
+
+
 def test_a_wait_ends_when_the_engine_cancels(server: respx.MockRouter, admin: Admin) -> None:
     server["token"].respond(503)
     cancelled = threading.Event()
@@ -106,7 +131,6 @@ def test_a_wait_ends_when_the_engine_cancels(server: respx.MockRouter, admin: Ad
         (httpx.Response(409, json={"errorMessage": "User exists"}), ConflictError, "User exists"),
         (httpx.Response(403), PluginError, "forbids GET /one: the user that signs in lacks an admin role"),
         (httpx.Response(400, json={"errorMessage": "no"}), PluginError, "answers GET /one with HTTP 400: no"),
-        (httpx.Response(500, text="<html>"), PluginError, "HTTP 500"),
     ],
 )
 def test_errors_are_said_in_words(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,12 @@ from infra.plugins.standins.kinds import Call, ConflictError, GoneError, PluginE
 from infra.plugins.standins.patience import Patient
 
 RENEW_BEFORE_S = 10.0
+DELETE_TRIES = 4
+DELETE_PAUSE_S = 0.5
+
+
+class _StumbledError(PluginError):
+    """An error of the server's own (HTTP 500)."""
 
 
 class Admin:
@@ -41,7 +48,15 @@ class Admin:
         self._send("PUT", path, call, json=body)
 
     def delete(self, path: str, call: Call, body: Any = None) -> None:
-        """DELETE."""
+        """DELETE. What is deleted at the same time may be in its way: to take a step's settings away, Keycloak looks
+        through every flow of the realm, and answers 500 when one has just gone. So it is asked again."""
+        for _ in range(DELETE_TRIES - 1):
+            with suppress(_StumbledError):
+                return self._send_away(path, call, body)
+            call.pause(DELETE_PAUSE_S, "Keycloak to have deleted what else it deletes")
+        return self._send_away(path, call, body)
+
+    def _send_away(self, path: str, call: Call, body: Any) -> None:
         self._send("DELETE", path, call, json=body)
 
     def sign_in(self, call: Call) -> None:
@@ -63,7 +78,8 @@ class Admin:
         if answer.status_code == httpx.codes.CONFLICT:
             raise ConflictError(_reason(answer))
         if answer.is_error:
-            raise PluginError(_why(method, path, answer))
+            stumbled = answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+            raise (_StumbledError if stumbled else PluginError)(_why(method, path, answer))
         return answer
 
     def _forget(self, token: str) -> None:
