@@ -39,11 +39,13 @@ def explain(stack: Stack, document: Document, subject: str, actor: str = "") -> 
         PolicyError: the agent may not act for this person.
     """
     layers = _layers(stack, subject)
+    actors = _layers(stack, actor) if actor else []
+    both = _resolved(stack, subject, actor=actor)
     for inner in FIELDS:
-        path, value = _decided(document, layers, inner)
-        if actor:
-            own, value = value, _value(_resolved(stack, subject, actor=actor), inner)
-            path = path if value == own else _decided(document, _layers(stack, actor), inner)[0]
+        path, own = _decided(document, layers, inner)
+        value = _value(both, inner)
+        if value != own:
+            path, _ = _decided(document, actors, inner)
         text = "any" if inner == ("tools",) and value is None else _text(value)
         yield _explained(document, dotted(inner), text, path)
     if not actor:
