@@ -14,7 +14,7 @@ from components.target import Target
 from components.way_out import PORT as EGRESS_PORT
 from config.egress import Route, routes
 from config.stack import ServedModel, Stack
-from runtime.contract import CountingRoute, CountingRoutes
+from runtime.providers import CountingRoute, CountingRoutes
 from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER
 
 

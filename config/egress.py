@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from config.providers import PROVIDERS, origin
 from config.stack import ServedModel, Stack
 from config.yaml import KeyPath
-from runtime.contract import Upstream, Upstreams
+from runtime.providers import Upstream, Upstreams
 
 
 @dataclass(frozen=True, kw_only=True)

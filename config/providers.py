@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from runtime.contract import CredentialHeader
+from runtime.providers import CredentialHeader
 from runtime.wire import COUNT_PATH
 
 CHAT = ("/chat/completions",)

@@ -26,7 +26,8 @@ AUDIENCE = "praxis-gateway"
 LIFETIME_S = 60
 HEADER = "x-praxis-assertion"
 _ALGORITHM = "Ed25519"
-_MAY_LACK = frozenset({"scope", "actor", "actor_sub"})
+MAY_LACK = frozenset({"scope", "actor", "actor_sub"})
+"""What an assertion of an earlier release does not say, and the chain only where there is something to say."""
 
 
 def _encoded(part: bytes) -> bytes:
@@ -101,7 +102,7 @@ def verify(token: str, *keys: OKPKey, leeway_s: int = 5) -> Assertion:
         claims = _claims(token, keys)
         registry.validate(claims)
         fields = {
-            name: claims[name] for name in Assertion.__dataclass_fields__ if name in claims or name not in _MAY_LACK
+            name: claims[name] for name in Assertion.__dataclass_fields__ if name in claims or name not in MAY_LACK
         }
         if not all(isinstance(value, bool if name == "demo" else str) for name, value in fields.items()):
             raise TypeError("a claim of another type")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from runtime.contract import CredentialHeader, Upstream, Upstreams
+from runtime.providers import CredentialHeader, Upstream, Upstreams
 from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER
 
 LIFETIME_S = 900.0

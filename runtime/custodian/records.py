@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from runtime.assertion import Assertion
+from runtime.assertion import MAY_LACK, Assertion
 from runtime.contract import plain
 
 SCHEMA = """
@@ -26,7 +26,6 @@ CREATE INDEX IF NOT EXISTS record_admitted ON record (admitted);
 
 COLUMNS = "trace, sub, name, kind, department, role, policy, credential, demo, actor"
 """The columns that :func:`columns` gives the values of."""
-_MAY_LACK = ("scope", "actor", "actor_sub")
 
 
 def identity(about: Assertion) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def identity(about: Assertion) -> dict[str, Any]:
     somebody only where there is one."""
     told = asdict(about)
     del told["name"]
-    return {name: value for name, value in told.items() if value or name not in _MAY_LACK}
+    return {name: value for name, value in told.items() if value or name not in MAY_LACK}
 
 
 def columns(about: Assertion) -> tuple[Any, ...]:

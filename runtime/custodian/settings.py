@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.chain import Signer
-from runtime.contract import Policies, Upstreams
+from runtime.contract import Policies
+from runtime.providers import Upstreams
 from runtime.with_secrets import Delivered, read_secret
 
 POLICIES = Path("/etc/praxis/policies.json")

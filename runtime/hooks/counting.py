@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.contract import CountingRoute, CountingRoutes
 from runtime.dialect import Dialect, Refusal
 from runtime.hooks.estimate import estimate
+from runtime.providers import CountingRoute, CountingRoutes
 from runtime.wire import TICKET_HEADER
 
 TIMEOUT_S = 30.0

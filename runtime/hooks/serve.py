@@ -68,7 +68,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     from litellm.proxy.proxy_server import app
 
     leave_untouched()
-    from runtime.contract import CountingRoutes, Policies
+    from runtime.contract import Policies
     from runtime.guards import Guard
     from runtime.hooks import counting
     from runtime.hooks.counters import Counters
@@ -77,6 +77,7 @@ def application(inner_key: str) -> Callable[..., Awaitable[None]]:
     from runtime.hooks.posting import Posting
     from runtime.hooks.records import Connections, Records
     from runtime.hooks.telemetry import Telemetry
+    from runtime.providers import CountingRoutes
 
     records = Records(
         Connections(os.environ.get("PRAXIS_CUSTODIAN_URL", "http://custodian:8100")),

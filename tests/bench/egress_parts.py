@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from runtime.contract import Upstream, Upstreams
 from runtime.custodian import egress_api
 from runtime.custodian.egress import Egress
+from runtime.providers import Upstream, Upstreams
 from runtime.wire import KEEP_ALIVE_S
 
 UPSTREAM_S = 0.02

@@ -182,18 +182,18 @@ def _done(answer: httpx.Response) -> None:
 
 
 KINDS: dict[str, Drift] = {
-    "made again by hand": Drift(made_again, frozenset({"container/sso/id", "container/sso/env.TZ"})),
-    "limits": Drift(
-        less_memory,
-        frozenset({"container/mlflow/limits.memory_mib", "container/mlflow/limits.memory_and_swap_mib"}),
+    "litellm": Drift(
+        litellm,
+        frozenset(
+            {
+                "litellm/user/alice/budget.usd",
+                "litellm/user/alice/limits.requests_per_minute",
+                "litellm/user/alice/user.budget.usd",
+                "litellm/team/research/max_budget",
+                "litellm/budget/engineer/max_budget",
+            }
+        ),
     ),
-    "stopped": Drift(stopped, frozenset({"container/model/state"})),
-    "removed": Drift(removed, frozenset({"container/collector/state"})),
-    "impostor": Drift(impostor, frozenset({"container/egress/name"})),
-    "stranger": Drift(stranger, frozenset({f"container/drift-stranger-{NAME}/name"})),
-    "network": Drift(connected, frozenset({"container/custodian/networks.models"})),
-    "config": Drift(config_file, frozenset({"config/edge/dynamic/routes.yaml", "config/edge/dynamic/more.yaml"})),
-    "live route": Drift(live_route, frozenset({"route/open-door/state"})),
     "realm": Drift(
         realm,
         frozenset(
@@ -214,6 +214,19 @@ KINDS: dict[str, Drift] = {
             }
         ),
     ),
+    "made again by hand": Drift(made_again, frozenset({"container/sso/id", "container/sso/env.TZ"})),
+    "limits": Drift(
+        less_memory,
+        frozenset({"container/mlflow/limits.memory_mib", "container/mlflow/limits.memory_and_swap_mib"}),
+    ),
+    "stopped": Drift(stopped, frozenset({"container/model/state"})),
+    "removed": Drift(removed, frozenset({"container/collector/state"})),
+    "impostor": Drift(impostor, frozenset({"container/egress/name"})),
+    "stranger": Drift(stranger, frozenset({f"container/drift-stranger-{NAME}/name"})),
+    "network": Drift(connected, frozenset({"container/custodian/networks.models"})),
+    "config": Drift(config_file, frozenset({"config/edge/dynamic/routes.yaml", "config/edge/dynamic/more.yaml"})),
+    "live route": Drift(live_route, frozenset({"route/open-door/state"})),
+    "secrets": Drift(delivered_secret, frozenset({"secrets/sso/cookie-secret", "secrets/sso/more"})),
     "database": Drift(
         database,
         frozenset(
@@ -226,17 +239,5 @@ KINDS: dict[str, Drift] = {
             }
         ),
     ),
-    "secrets": Drift(delivered_secret, frozenset({"secrets/sso/cookie-secret", "secrets/sso/more"})),
-    "litellm": Drift(
-        litellm,
-        frozenset(
-            {
-                "litellm/user/alice/budget.usd",
-                "litellm/user/alice/limits.requests_per_minute",
-                "litellm/user/alice/user.budget.usd",
-                "litellm/team/research/max_budget",
-                "litellm/budget/engineer/max_budget",
-            }
-        ),
-    ),
 }
+"""In this order: the first ones need parts that later ones take away, and who lost its database ends in time."""

@@ -18,11 +18,12 @@ from starlette.applications import Starlette
 
 from runtime.assertion import Assertion, verify
 from runtime.chain import Signer
-from runtime.contract import Policies, Upstream, Upstreams
+from runtime.contract import Policies
 from runtime.custodian.app import build
 from runtime.custodian.egress import Egress
 from runtime.custodian.egress_api import application
 from runtime.custodian.settings import Settings
+from runtime.providers import Upstream, Upstreams
 from runtime.store import Ed25519Key
 from runtime.with_secrets import Delivered
 from tests.unit.runtime.realm import (

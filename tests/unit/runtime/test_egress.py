@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.contract import Upstream, Upstreams
 from runtime.custodian.egress import LIFETIME_S, MAX_CALLS, QUESTION_S, Egress, EgressError
+from runtime.providers import Upstream, Upstreams
 from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER, PROFILE_PATH, TICKET_HEADER
 
 TOKEN = "sk-ant-oat01-" + "u" * 40

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from runtime.contract import Upstreams
 from runtime.custodian.egress import Egress
 from runtime.custodian.owners import AT_ONCE, REMEMBER_S, REMEMBERED, Owner, Owners
 from runtime.custodian.subject import UnavailableError
+from runtime.providers import Upstreams
 from tests.unit.runtime.custodian_world import EGRESS
 from tests.unit.runtime.test_egress import Clock
 

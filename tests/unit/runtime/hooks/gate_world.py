@@ -21,7 +21,7 @@ from joserfc.jwk import OKPKey
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from runtime.assertion import Assertion, sign
-from runtime.contract import CountingRoute, CountingRoutes, Kind, resolve
+from runtime.contract import Kind, resolve
 from runtime.guards import Guard
 from runtime.hooks.counters import Counters
 from runtime.hooks.counting import Counting
@@ -29,6 +29,7 @@ from runtime.hooks.ended import Ended
 from runtime.hooks.middleware import Gate
 from runtime.hooks.records import Records
 from runtime.hooks.telemetry import Telemetry
+from runtime.providers import CountingRoute, CountingRoutes
 from runtime.with_secrets import Delivered
 from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.realm import POLICIES
