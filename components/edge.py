@@ -15,13 +15,14 @@ from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, Servic
 from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
-from runtime.wire import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX
+from runtime.wire import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX, RESPONSES_PATH
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
 
 API_ROUTES: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/chat/completions"),
+    ("POST", RESPONSES_PATH),
     ("POST", "/v1/messages"),
     ("POST", COUNT_PATH),
     ("GET", "/v1/models"),

@@ -12,7 +12,8 @@ import yaml
 from components.spec import NetworkName, ServiceSpec, http_probe
 from components.target import Target
 from components.way_out import PORT as EGRESS_PORT
-from config.egress import Route, routes
+from config.egress import Route, base_of, routes
+from config.providers import PROVIDERS
 from config.stack import ServedModel, Stack
 from runtime.providers import CountingRoute, CountingRoutes
 from runtime.wire import COUNT_PATH, EGRESS_PLACEHOLDER
@@ -110,6 +111,7 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
     if way_out is None:
         # The model listens on a network that only LiteLLM shares; the client library insists on some key.
         params |= {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
+        responses = False
     else:
         base = f"http://egress:{EGRESS_PORT}/{way_out.name}{way_out.base_path}"
         params |= {
@@ -117,6 +119,9 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
             "api_base": base,
             "api_key": EGRESS_PLACEHOLDER,
         }
+        responses = PROVIDERS[model.provider].serves_responses(base_of(model))
+    if not responses:
+        params["use_chat_completions_api"] = True
     return {"model_name": name, "litellm_params": params}
 
 

@@ -32,11 +32,12 @@ class Probe:
     """How a service says that it is ready: a command in its container that exits 0."""
 
     command: tuple[str, ...]
-    interval_s: int = 4
+    interval_s: int = 15
+    """Each time takes a tenth of a second of a processor."""
     timeout_s: int = 5
     start_period_s: int = 120
     """Failures within this time after the start do not count; the first success does."""
-    retries: int = 5
+    retries: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ def routes(stack: Stack) -> tuple[Route, ...]:
 def _route(name: str, provider: str, base: str, key: str | None, models: dict[str, ServedModel]) -> Route:
     known, path = PROVIDERS[provider], urlsplit(base).path
     called = {each.model or own for own, each in models.items()}
-    paths = sorted({path + one.format(model=model) for one in known.paths for model in called})
+    paths = sorted({path + one.format(model=model) for one in known.paths_at(base) for model in called})
     return Route(
         name=name,
         origin=origin(base),

@@ -11,6 +11,7 @@ from runtime.providers import CredentialHeader
 from runtime.wire import COUNT_PATH
 
 CHAT = ("/chat/completions",)
+RESPONSES = "/responses"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,17 @@ class Provider:
     header: CredentialHeader = "authorization"
     prefix: str = "Bearer "
     paths: tuple[str, ...] = CHAT
+    responses: bool = False
+    """Whether it serves OpenAI's Responses API itself. For all others LiteLLM makes a chat completion of such a
+    request; so it does for what stands at another address than the vendor's own and is but compatible with it."""
+
+    def serves_responses(self, base: str) -> bool:
+        """Whether what stands at ``base`` is asked in OpenAI's Responses API."""
+        return self.responses and base == self.base
+
+    def paths_at(self, base: str) -> tuple[str, ...]:
+        """All that may be called at ``base``."""
+        return (*self.paths, RESPONSES) if self.serves_responses(base) else self.paths
 
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType(
@@ -31,7 +43,7 @@ PROVIDERS: Mapping[str, Provider] = MappingProxyType(
         "anthropic": Provider(
             base="https://api.anthropic.com", header="x-api-key", prefix="", paths=("/v1/messages", COUNT_PATH)
         ),
-        "openai": Provider(base="https://api.openai.com/v1"),
+        "openai": Provider(base="https://api.openai.com/v1", responses=True),
         "mistral": Provider(base="https://api.mistral.ai/v1"),
         "groq": Provider(base="https://api.groq.com/openai/v1"),
         "openrouter": Provider(base="https://openrouter.ai/api/v1"),

@@ -1,8 +1,9 @@
 """What a client has to be told so that it asks the gateway: its own settings, in the form in which it is given them.
 
 Names are those of the vendors' documentation: ``env`` of Claude Code's ``settings.json`` (code.claude.com, "Settings"),
-``claudeCode.environmentVariables`` of its extension for VS Code, and the managed settings that device management hands
-out (code.claude.com, "Managed settings"; anthropics/claude-code, ``examples/mdm``).
+``claudeCode.environmentVariables`` of its extension for VS Code, the managed settings that device management hands out
+(code.claude.com, "Managed settings"; anthropics/claude-code, ``examples/mdm``), and ``model_providers`` of Codex
+(openai/codex, ``docs/config.md``).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Form(StrEnum):
     """A registry file for Group Policy: the policy key of Claude Code."""
 
 
+KEY_VARIABLE = "PRAXIS_KEY"
+"""Where Codex is told to look for its key, which does not belong into a file of settings."""
 DOMAIN = "com.anthropic.claudecode"
 _SCRIPT = """\
 $ErrorActionPreference = 'Stop'
@@ -61,6 +64,19 @@ def settings(client: Client, base_url: str) -> dict[str, Any]:
         told = [{"name": name, "value": value} for name, value in variables.items()]
         return {"claudeCode.environmentVariables": told}
     return {"env": variables}
+
+
+def codex(base_url: str) -> str:
+    """What ``~/.codex/config.toml`` has to say (TOML). The key is in :data:`KEY_VARIABLE`."""
+    return f"""\
+model_provider = "praxis"
+
+[model_providers.praxis]
+name = "Praxis"
+base_url = "{base_url}/v1"
+env_key = "{KEY_VARIABLE}"
+wire_api = "responses"
+"""
 
 
 def written(values: Mapping[str, Any], form: Form) -> str:

@@ -1,17 +1,18 @@
 """Refusals in the caller's own dialect: the error bodies that OpenAI's and Anthropic's clients understand.
 
-Sources: the "Errors" pages of both vendors' API references.
+Sources: the "Errors" pages of both vendors' API references, and "Streaming events" of OpenAI's Responses API.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runtime.wire import ENROLMENT_PREFIX
+from runtime.wire import ENROLMENT_PREFIX, RESPONSES_PATH
 
 TRACE_HEADER = "x-praxis-trace-id"
 UNKNOWN_KEY = "unknown_key"
@@ -26,13 +27,18 @@ class Dialect(StrEnum):
     """How a caller speaks, told by the path it asks for."""
 
     OPENAI = "openai"
+    """Chat completions."""
+    RESPONSES = "responses"
+    """OpenAI's Responses API: other requests, answers and streams, the same errors."""
     ANTHROPIC = "anthropic"
 
 
 def dialect_of(path: str) -> Dialect:
-    """Anthropic's for ``/v1/messages`` and what is below it, OpenAI's for everything else. An enrolment's path counts
-    without its beginning."""
+    """Anthropic's for ``/v1/messages`` and what is below it, that of OpenAI's Responses API for its path, OpenAI's for
+    everything else. An enrolment's path counts without its beginning."""
     bare = _ENROLMENT.sub("", path.split("?", 1)[0])
+    if bare == RESPONSES_PATH:
+        return Dialect.RESPONSES
     return Dialect.ANTHROPIC if bare == "/v1/messages" or bare.startswith("/v1/messages/") else Dialect.OPENAI
 
 
@@ -87,3 +93,18 @@ class Refusal:
     def encoded(self, dialect: Dialect) -> bytes:
         """The error body as bytes."""
         return json.dumps(self.body(dialect)).encode()
+
+    def last_event(self, dialect: Dialect, trace: str) -> bytes:
+        """The event that ends a stream which may not go on."""
+        if dialect is Dialect.RESPONSES:
+            # Its codes are a closed list; by this one a client knows that the same request will fail again.
+            code = "invalid_prompt" if self.status in FINAL else "server_error"
+            response = {
+                **{"id": f"resp_{trace}", "object": "response", "created_at": int(time.time()), "model": ""},
+                **{"status": "failed", "error": {"code": code, "message": self.message}, "usage": None},
+                **{"output": [], "tools": [], "tool_choice": "none", "parallel_tool_calls": False},
+            }
+            event = {"type": "response.failed", "response": response}
+            return b"event: response.failed\ndata: " + json.dumps(event).encode() + b"\n\n"
+        name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
+        return name + b"data: " + self.encoded(dialect) + b"\n\n"

@@ -30,3 +30,6 @@ PROFILE_PATH = "/anthropic-profile/api/oauth/profile"
 
 COUNT_PATH = "/v1/messages/count_tokens"
 """Where Anthropic's dialect asks for the size of a request, here as at the provider. It costs nothing."""
+
+RESPONSES_PATH = "/v1/responses"
+"""Where OpenAI's Responses API is asked."""

@@ -150,6 +150,12 @@ class Proof:
         headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         return httpx.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=120, trust_env=False)
 
+    def respond(self, credential: str | None, text: str, max_tokens: int = 8, **overrides: Any) -> httpx.Response:
+        """One response, as OpenAI's Responses API calls it."""
+        body = {"model": "smollm2", "max_output_tokens": max_tokens, "input": text, **overrides}
+        headers = {"Authorization": f"Bearer {credential}"} if credential else {}
+        return httpx.post(f"{self.url}/v1/responses", json=body, headers=headers, timeout=120, trust_env=False)
+
     def message(
         self, credential: str | None, text: str, extra: Mapping[str, str] | None = None, **overrides: Any
     ) -> httpx.Response:

@@ -10,6 +10,7 @@ import docker
 import httpx
 from docker.errors import APIError, NotFound
 
+from infra import healthcheck
 from infra.cli.console import CommandError, Exit, Steps
 from infra.cli.custodian import TOKEN
 from infra.cli.keycloak import signed_in
@@ -21,7 +22,7 @@ from infra.supply import host
 from infra.targets.on_host import AGENT
 
 HEALTHY_WITHIN_S = 300.0
-POLL_S = 0.5
+POLL_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,9 @@ class Mending:
             until = time.monotonic() + HEALTHY_WITHIN_S
             while time.monotonic() < until:
                 container.reload()
-                state = container.attrs["State"]
-                if state["Status"] == "running" and state.get("Health", {}).get("Status", "healthy") == "healthy":
+                attributes = container.attrs
+                running = attributes["State"]["Status"] == "running"
+                if running and healthcheck.passes(client.api, str(container.id), attributes["Config"]):
                     return True
                 time.sleep(POLL_S)
         except APIError:

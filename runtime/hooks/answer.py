@@ -13,7 +13,8 @@ from runtime.hooks import ended
 from runtime.hooks.answers import reworded
 from runtime.hooks.asgi import Message, Send, refuse
 from runtime.hooks.ended import Ended
-from runtime.hooks.exchange import Stream, Usage, read_answer
+from runtime.hooks.exchange import Stream, read_answer
+from runtime.hooks.usage import Usage
 from runtime.wire import ENROLMENT
 
 TELLTALE = (TRACE_HEADER.encode(), b"x-litellm-", b"llm_provider-")
@@ -146,8 +147,7 @@ class Answer:
         """End a stream, in words. What has passed is counted."""
         self._exchange.reason = objection.code
         await self.settle()
-        name = b"event: error\n" if self._exchange.dialect is Dialect.ANTHROPIC else b""
-        event = name + b"data: " + objection.encoded(self._exchange.dialect) + b"\n\n"
+        event = objection.last_event(self._exchange.dialect, self._exchange.about.trace)
         await self._send({"type": "http.response.body", "body": event, "more_body": False})
         raise CutError
 

@@ -30,7 +30,7 @@ def estimate(body: Mapping[str, Any]) -> Estimate:
     Raises:
         ValidationError: it asks for more output than can be recorded.
     """
-    asked = [body.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    asked = [body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
     most = next((value for value in asked if isinstance(value, int) and value >= 0), None)
     answers = body.get("n")
     return Estimate(

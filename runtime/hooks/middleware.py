@@ -32,10 +32,10 @@ from runtime.hooks.listing import listed, spoken
 from runtime.hooks.records import NotAdmittedError, NotRecordedError, Records
 from runtime.hooks.request import RefusedError, named, read_body, session
 from runtime.hooks.telemetry import Telemetry, Told
-from runtime.wire import CALL_HEADER, COUNT_PATH, TICKET_HEADER
+from runtime.wire import CALL_HEADER, COUNT_PATH, RESPONSES_PATH, TICKET_HEADER
 from runtime.with_secrets import Delivered
 
-ASKING = frozenset({"/v1/chat/completions", "/v1/messages", COUNT_PATH})
+ASKING = frozenset({"/v1/chat/completions", RESPONSES_PATH, "/v1/messages", COUNT_PATH})
 LOOKING = frozenset({"/v1/models"})
 INTERNAL = (b"x-", b"traceparent", b"tracestate", b"content-length")
 """Beginnings of request headers that do not go on to LiteLLM: our own, those by which a caller could steer it, and
@@ -109,7 +109,7 @@ class Gate:
                 names = [name for name in policy.models if _covers(exchange.about, name)]
                 await tell(send, listed(names, spoken(headers)), exchange.about.trace)
                 return
-            body = self._guarded(await read_body(receive, self.max_bytes), policy, exchange, headers)
+            body = self._guarded(await read_body(receive, self.max_bytes, exchange.dialect), policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
             await self.counters.check()
             ticket = await self._admit(content, exchange)

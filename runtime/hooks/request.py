@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from runtime.dialect import Refusal
+from runtime.dialect import Dialect, Refusal
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -15,9 +15,17 @@ HARNESS = re.compile(
     r"api_(?:key|base|version|type)|base_url|organization|custom_llm_provider|model_list|.*fallbacks|mock_.*"
     r"|litellm_.*|guardrails?|disable_.*|no-log|cache|proxy_server_request|user_api_key.*|num_retries|max_retries"
     r"|tags|prompt_(?:id|variables)|(?:input|output)_cost_per_.*|extra_(?:headers|body|query)|(?:aws|azure|vertex|gcs|s3)_.*|use_in_pass_through"
+    r"|use_chat_completions_api"
 )
 """Parameters that LiteLLM would take for itself: where a request goes, with which key, at what price, past which guard.
 None of them belongs to OpenAI's or Anthropic's API."""
+
+ELSEWHERE = ("previous_response_id", "conversation", "prompt")
+"""Parameters of OpenAI's Responses API by which a part of the request, or all of it, is kept at the provider: nobody
+here could say what it is, whose it is, or what it costs."""
+
+SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "x-session-id")
+"""Claude Code's, Codex', and anybody's."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,99}")
 
@@ -36,11 +44,12 @@ def refused(status: int, code: str, message: str) -> RefusedError:
     return RefusedError(Refusal(status=status, code=code, message=message))
 
 
-async def read_body(receive: Receive, max_bytes: int) -> dict[str, Any]:
+async def read_body(receive: Receive, max_bytes: int, dialect: Dialect) -> dict[str, Any]:
     """The JSON object that the client sent.
 
     Raises:
-        RefusedError: too large, not a JSON object, or one that says what only the gateway may say.
+        RefusedError: too large, not a JSON object, or one that says what only the gateway may say, or that is not the
+            whole request.
     """
     parts, size, more = [], 0, True
     while more:
@@ -63,7 +72,28 @@ async def read_body(receive: Receive, max_bytes: int) -> dict[str, Any]:
     foreign = sorted(name for name in body if HARNESS.fullmatch(name))
     if foreign:
         raise refused(400, "parameter_not_allowed", f"only the gateway itself may set: {', '.join(foreign)[:200]}")
+    if dialect is Dialect.RESPONSES:
+        _whole(body)
+    _tools(body.get("tools"))
     return body
+
+
+def _whole(body: Mapping[str, Any]) -> None:
+    """The request is all there, and its answer comes now."""
+    elsewhere = [name for name in ELSEWHERE if body.get(name) is not None]
+    if elsewhere:
+        text = f"send the whole conversation as input: {', '.join(elsewhere)} is not served here"
+        raise refused(400, "parameter_not_allowed", text)
+    if body.get("background"):
+        raise refused(400, "parameter_not_allowed", "background is not served here: wait for the answer, or stream it")
+
+
+def _tools(tools: object) -> None:
+    """LiteLLM would take a server without a web address for one of its own, and call its tools itself."""
+    for tool in tools if isinstance(tools, list) else []:
+        server = tool.get("server_url") if isinstance(tool, dict) else None
+        if server is not None and not (isinstance(server, str) and server.startswith("https://")):
+            raise refused(400, "parameter_not_allowed", "a tool's server_url must begin with https://")
 
 
 def named(value: object, finds: Callable[[str], object]) -> str:
@@ -79,4 +109,4 @@ def session(body: Mapping[str, Any], headers: Mapping[str, str]) -> object:
     """What the client calls its session (it groups requests, it identifies nobody)."""
     metadata = body.get("metadata")
     inside = metadata.get("session_id") if isinstance(metadata, dict) else None
-    return headers.get("x-claude-code-session-id") or headers.get("x-session-id") or inside
+    return next((headers[name] for name in SESSION_HEADERS if headers.get(name)), inside)

@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from runtime.assertion import Assertion
 from runtime.contract import Price, Tokens
-from runtime.hooks.exchange import Usage
+from runtime.hooks.usage import Usage
 
 _TRACE: ContextVar[int] = ContextVar("praxis_trace")
 

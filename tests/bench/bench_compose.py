@@ -25,6 +25,7 @@ from docker.models.containers import Container
 
 from components.blueprint import blueprint
 from config import load_stack
+from infra.healthcheck import passes
 from infra.paths import REPOSITORY
 from infra.supply.artefacts import GoTool
 from infra.targets.on_host import AGENT
@@ -41,6 +42,9 @@ COMPOSE = GoTool(
 )
 PROJECT = f"{NAME}-by-compose"
 WITHIN_S = 300.0
+LOOK_S = 1.0
+PROBED_S = 4
+"""Compose waits for the daemon, which therefore runs its probes as often as is usual."""
 
 
 def containers() -> list[Container]:
@@ -57,12 +61,21 @@ def remove() -> None:
         container.remove(force=True)
 
 
-def healthy(expected: int) -> bool:
-    """Whether all of them run and each probe says so."""
-    states = [container.attrs["State"] for container in containers()]
-    return len(states) == expected and all(
-        state["Running"] and state.get("Health", {"Status": "healthy"})["Status"] == "healthy" for state in states
-    )
+class Healthy:
+    """Which containers have been found healthy, each by its own probe, run here: the daemon runs it too seldom."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self._found: set[str] = set()
+
+    def all(self) -> bool:
+        """Whether all of them are there and have been. Each look takes a tenth of a second for whoever has not."""
+        there = containers()
+        for container in there:
+            unknown = str(container.id) not in self._found and container.attrs["State"]["Running"]
+            if unknown and passes(docker.from_env().api, str(container.id), container.attrs["Config"]):
+                self._found.add(str(container.id))
+        return len(there) == self._expected and self._found.issuperset(str(one.id) for one in there)
 
 
 def until_healthy(command: Sequence[str | Path], proof: Proof, expected: int) -> float:
@@ -72,15 +85,16 @@ def until_healthy(command: Sequence[str | Path], proof: Proof, expected: int) ->
         RuntimeError: the command fails, or it takes too long.
     """
     remove()
+    healthy = Healthy(expected)
     with tempfile.TemporaryFile() as log:
         began = time.perf_counter()
         running = subprocess.Popen(
             command, cwd=REPOSITORY, env=proof.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
-        while not (all_healthy := healthy(expected)) and not running.poll():
+        while not (all_healthy := healthy.all()) and not running.poll():
             if time.perf_counter() - began > WITHIN_S:
                 running.kill()
-            time.sleep(0.1)
+            time.sleep(LOOK_S)
         took = time.perf_counter() - began
         if running.wait(WITHIN_S) or not all_healthy:
             log.seek(0)
@@ -153,9 +167,9 @@ def _service(attrs: dict[str, Any]) -> dict[str, Any]:
 def _probe(probe: dict[str, Any] | None) -> dict[str, Any] | None:
     if not probe:
         return None
-    spans = (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"))
+    spans = (("timeout", "Timeout"), ("start_period", "StartPeriod"))
     times = {name: f"{probe[key]}ns" for name, key in spans if probe.get(key)}
-    return {"test": probe["Test"], "retries": probe.get("Retries") or 3, **times}
+    return {"test": probe["Test"], "retries": probe.get("Retries") or 3, **times, "interval": f"{PROBED_S}s"}
 
 
 def _mount(mount: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class Provider:
         assert isinstance(output, bytes)
         return [json.loads(line) for line in output.splitlines()] if code == 0 else []
 
+    def asked(self, text: str, path: str = "/v1/messages") -> list[dict[str, Any]]:
+        """Those of :meth:`seen` with ``text`` in their body that asked for ``path``."""
+        seen = [one for one in self.seen() if text in json.dumps(one["body"])]
+        return [one for one in seen if one["path"].partition("?")[0] == path]
+
 
 def start(stack: str, folder: Path) -> Provider:
     """Run the provider on the stack's outside network, under the vendors' names."""

@@ -10,6 +10,7 @@ import json
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,12 @@ class Provider(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] == "/v1/messages/count_tokens":
             self._whole({"input_tokens": COUNTED})
             return
-        anthropic = self.path.partition("?")[0] == "/v1/messages"
+        events, answer = SPOKEN[self.path.partition("?")[0]]
         if body.get("stream"):
             self._pause_s = 1.0 if "please go slowly" in json.dumps(body) else 0.01
-            self._stream(anthropic_events() if anthropic else openai_events())
+            self._stream(events())
         else:
-            self._whole(anthropic_answer() if anthropic else openai_answer())
+            self._whole(answer())
 
     def _note(self, body: Any) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -146,6 +147,51 @@ def openai_events() -> list[str]:
     usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
     chunks.append({**base, "choices": [], "usage": usage})
     return [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
+
+
+def responses_answer() -> dict[str, Any]:
+    said = {"type": "output_text", "text": "".join(WORDS), "annotations": []}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [said]}
+    usage = {
+        **{"input_tokens": 10, "input_tokens_details": {"cached_tokens": 6}},
+        **{"output_tokens": 4, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 14},
+    }
+    return {
+        **{"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt", "status": "completed"},
+        **{"error": None, "incomplete_details": None, "instructions": None, "metadata": {}, "temperature": 1.0},
+        **{"output": [message], "tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "top_p": 1.0},
+        "usage": usage,
+    }
+
+
+def responses_events() -> list[str]:
+    whole = responses_answer()
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    (message,) = whole["output"]
+    (said,) = message["content"]
+    part = {"item_id": message["id"], "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**message, "content": []}},
+        {"type": "response.content_part.added", **part, "part": {**said, "text": ""}},
+        *({"type": "response.output_text.delta", **part, "delta": word, "logprobs": []} for word in WORDS),
+        {"type": "response.output_text.done", **part, "text": said["text"], "logprobs": []},
+        {"type": "response.content_part.done", **part, "part": said},
+        {"type": "response.output_item.done", "output_index": 0, "item": message},
+        {"type": "response.completed", "response": whole},
+    ]
+    return [
+        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number})}\n\n"
+        for number, event in enumerate(events)
+    ]
+
+
+SPOKEN: dict[str, tuple[Callable[[], list[str]], Callable[[], dict[str, Any]]]] = {
+    "/v1/chat/completions": (openai_events, openai_answer),
+    "/v1/responses": (responses_events, responses_answer),
+    "/v1/messages": (anthropic_events, anthropic_answer),
+}
+"""Path -> the events of a stream, and the whole answer."""
 
 
 if __name__ == "__main__":

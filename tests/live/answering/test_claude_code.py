@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.between import Between, Passed
 from tests.canaries import Search, containers
-from tests.claude_code import Between, ClaudeCode, NoClientError, Passed, Said, installed
+from tests.claude_code import ClaudeCode, Said, installed
 from tests.live.answering.test_requests import AWS_KEY, anthropic_error, mlflow_trace
+from tests.npm import NoClientError
 from tests.proof import ANTHROPIC_KEY, NAME, OTHER_USER_TOKEN, USER_TOKEN, Proof
 from tests.provider import Provider
 from tests.provider.server import COUNTED, WORDS
@@ -45,7 +47,7 @@ class Desk:
 
     @property
     def sent(self) -> list[Passed]:
-        return self.between.questions()
+        return self.between.questions("/v1/messages")
 
 
 @pytest.fixture
@@ -70,12 +72,6 @@ def base(proof: Proof, provider: Provider) -> str:
     return enrolled(proof)
 
 
-def arrived(provider: Provider, text: str, path: str = "/v1/messages") -> list[dict[str, Any]]:
-    """The requests with ``text`` in them that the provider has seen."""
-    seen = [one for one in provider.seen() if text in json.dumps(one["body"])]
-    return [one for one in seen if one["path"].partition("?")[0] == path]
-
-
 def same(sent: Passed, came: dict[str, Any]) -> None:
     """What came is what was sent: as JSON, and in the same order where a provider's cache looks at it."""
     assert came["body"] == sent.body
@@ -93,7 +89,7 @@ class TestSignedIn:
         text = "a question over my own account"
         said = desk.ask(text, base, "claude-own", SIGNED_IN)
         assert (said.code, said.result["result"]) == (0, ANSWER)
-        sent, came = desk.sent, arrived(provider, text)
+        sent, came = desk.sent, provider.asked(text)
         assert len(sent) == len(came) == 1
         same(sent[0], came[0])
         assert came[0]["headers"]["authorization"] == f"Bearer {USER_TOKEN}"
@@ -113,7 +109,7 @@ class TestSignedIn:
         text = "a question that the company would pay for"
         said = desk.ask(text, base, "claude", SIGNED_IN)
         assert said.result["is_error"]
-        assert arrived(provider, text) == []
+        assert provider.asked(text) == []
         assert proof.message(None, text, {"authorization": f"Bearer {USER_TOKEN}"}).status_code == 401
 
     def test_another_account_is_refused(self, proof: Proof, provider: Provider, desk: Desk) -> None:
@@ -123,7 +119,7 @@ class TestSignedIn:
         said = desk.ask(text, new, "claude-own", other)
         assert said.result["is_error"]
         assert {one.status for one in desk.sent} == {403}
-        assert arrived(provider, text) == []
+        assert provider.asked(text) == []
 
     @pytest.mark.parametrize("path", ["", COUNT])
     def test_a_sign_in_that_has_ended_is_said(self, proof: Proof, provider: Provider, base: str, path: str) -> None:
@@ -152,7 +148,7 @@ class TestAKeyOfTheGateways:
         key = proof.token("alice", "--kind", kind)
         said = desk.ask(text, base if enrolment else proof.url, "claude", {variable: key})
         assert (said.code, said.result["result"]) == (0, ANSWER)
-        (sent,), (came,) = desk.sent, arrived(provider, text)
+        (sent,), (came,) = desk.sent, provider.asked(text)
         same(sent, came)
         assert came["headers"]["x-api-key"] == ANTHROPIC_KEY
         assert proof.receipt(sent.answered["x-praxis-trace-id"])["payer"] == "company"
@@ -167,7 +163,7 @@ class TestCounting:
         text = "count this over my own account"
         answer = ask(base, text, path=f"{COUNT}?beta=true", thinking={"type": "enabled", "budget_tokens": 1024})
         assert (answer.status_code, answer.json()) == (200, {"input_tokens": COUNTED})
-        (came,) = arrived(provider, text, COUNT)
+        (came,) = provider.asked(text, COUNT)
         assert came["path"] == f"{COUNT}?beta=true"
         assert came["body"]["thinking"] == {"type": "enabled", "budget_tokens": 1024}
         assert came["headers"]["authorization"] == f"Bearer {USER_TOKEN}"
@@ -180,7 +176,7 @@ class TestCounting:
     def test_with_the_companys_key(self, proof: Proof, provider: Provider, alice: str) -> None:
         text = "count this with the company's key"
         assert ask(proof.url, text, alice, "claude", COUNT).json() == {"input_tokens": COUNTED}
-        (came,) = arrived(provider, text, COUNT)
+        (came,) = provider.asked(text, COUNT)
         assert came["headers"]["x-api-key"] == ANTHROPIC_KEY
         assert "authorization" not in came["headers"]
 
@@ -189,12 +185,12 @@ class TestCounting:
         answer = ask(proof.url, "count this elsewhere", alice, model, COUNT)
         assert answer.status_code == 200, answer.text
         assert 0 < answer.json()["input_tokens"] < 200
-        assert arrived(provider, "count this elsewhere", COUNT) == []
+        assert provider.asked("count this elsewhere", COUNT) == []
 
     def test_it_is_guarded(self, proof: Proof, provider: Provider, base: str) -> None:
         answer = ask(base, f"count {AWS_KEY}", path=COUNT)
         assert anthropic_error(answer, 400) == "invalid_request_error"
-        assert arrived(provider, AWS_KEY, COUNT) == []
+        assert provider.asked(AWS_KEY, COUNT) == []
 
 
 def test_the_base_url_says_the_same_to_everybody(proof: Proof, base: str) -> None:

@@ -51,6 +51,22 @@ class TestOfficialClients:
         assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
         assert [model.id for model in client.models.list()] == ["smollm2", *PROVIDER_MODELS]
 
+    @pytest.mark.usefixtures("provider")
+    @pytest.mark.parametrize("model", ["smollm2", "gpt", "claude"])
+    def test_openai_by_responses(self, base: Base, credential: str, model: str) -> None:
+        """Of a model whose provider has no such API, LiteLLM makes it out of another."""
+        http = openai.DefaultHttpxClient(verify=base[1], trust_env=False)
+        client = openai.OpenAI(base_url=f"{base[0]}/v1", api_key=credential, http_client=http, max_retries=0)
+        answer = client.responses.create(model=model, max_output_tokens=16, input="Say hello.")
+        assert answer.output_text
+        assert answer.usage
+        assert answer.usage.output_tokens > 0
+        events = list(client.responses.create(model=model, max_output_tokens=16, input="Say hello.", stream=True))
+        said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        last = events[-1]
+        assert last.type in ("response.completed", "response.incomplete"), "the little model likes to go on"
+        assert said == last.response.output_text != ""
+
     def test_anthropic(self, base: Base, credential: str) -> None:
         http = anthropic.DefaultHttpxClient(verify=base[1], trust_env=False)
         client = anthropic.Anthropic(base_url=base[0], api_key=credential, http_client=http, max_retries=0)
@@ -68,6 +84,7 @@ class TestRefusals:
 
     def test_no_credential_is_401(self, proof: Proof) -> None:
         assert openai_error(proof.ask(None, "hi"), 401)
+        assert openai_error(proof.respond(None, "hi"), 401)
         assert anthropic_error(proof.message(None, "hi"), 401) == "authentication_error"
 
     @pytest.mark.parametrize("credential", ["sk-praxis-nonsense", "nonsense", "a.b.c", "x" * 9000])
@@ -77,6 +94,7 @@ class TestRefusals:
 
     def test_a_model_outside_the_role_is_403(self, proof: Proof, alice: str) -> None:
         assert openai_error(proof.ask(alice, "hi", model="gpt-5"), 403)
+        assert openai_error(proof.respond(alice, "hi", model="gpt-5"), 403)
         assert anthropic_error(proof.message(alice, "hi", model="claude-opus"), 403) == "permission_error"
         guest = proof.token("eve")
         assert openai_error(proof.ask(guest, "hi"), 403)
@@ -95,6 +113,7 @@ class TestRefusals:
             assert time.monotonic() < until, "the budget is used up and nothing refuses"
         assert openai_error(answer, 429)
         assert answer.headers["x-should-retry"] == "false"
+        assert openai_error(proof.respond(poor, "hi"), 429)
         refused = proof.message(poor, "hi")
         assert anthropic_error(refused, 429) == "rate_limit_error"
         assert refused.headers["x-should-retry"] == "false"
@@ -121,13 +140,15 @@ class TestRefusals:
 
 
 class TestGuard:
-    def test_a_credential_is_blocked_in_both_dialects(self, proof: Proof, alice: str) -> None:
+    def test_a_credential_is_blocked_in_every_dialect(self, proof: Proof, alice: str) -> None:
         text = f"my key is {AWS_KEY}, keep it"
         blocked = proof.ask(alice, text)
         assert openai_error(blocked, 400)
+        response = proof.respond(alice, text)
+        assert openai_error(response, 400)
         other = proof.message(alice, text)
         assert anthropic_error(other, 400) == "invalid_request_error"
-        for answer in (blocked, other):
+        for answer in (blocked, response, other):
             assert AWS_KEY not in answer.text
             assert "credential" in answer.text
             record = proof.receipt(answer.headers["x-praxis-trace-id"])
@@ -135,7 +156,7 @@ class TestGuard:
             assert record["guards"]["findings"] == {"credential": 1}
 
     def test_a_card_number_is_masked_by_role(self, proof: Proof, alice: str, bob: str) -> None:
-        for send in (proof.ask, proof.message):
+        for send in (proof.ask, proof.respond, proof.message):
             answer = send(alice, f"my card is {CARD}")
             assert answer.status_code == 200
             record = proof.receipt(answer.headers["x-praxis-trace-id"])
@@ -181,10 +202,11 @@ class TestRecords:
         assert record["demo"] is (kind == "person")
 
     def test_a_stream_is_settled_too(self, proof: Proof, alice: str) -> None:
-        answer = proof.message(alice, "Say hello.", stream=True)
-        record = proof.receipt(answer.headers["x-praxis-trace-id"])
-        assert record["state"] == "settled"
-        assert record["output_tokens"] > 0
+        for send in (proof.ask, proof.respond, proof.message):
+            answer = send(alice, "Say hello.", stream=True)
+            record = proof.receipt(answer.headers["x-praxis-trace-id"])
+            assert (record["state"], record["reason"]) == ("settled", None)
+            assert record["output_tokens"] > 0
 
 
 def openai_error(answer: httpx.Response, status: int) -> str:

@@ -14,6 +14,7 @@ import httpx
 import yaml
 from docker.models.containers import Container
 
+from infra.cli.containers import ready
 from tests.proof import NAME, PORTS, Proof
 
 ADMIN = f"http://127.0.0.1:{PORTS['admin_port']}"
@@ -102,7 +103,7 @@ def live_route(proof: Proof) -> None:
     routes.write_text(yaml.safe_dump(changed))
     container("edge").restart(timeout=5)
     until = time.monotonic() + 60
-    while container("edge").attrs["State"]["Health"]["Status"] != "healthy":
+    while not ready(NAME, "edge"):
         assert time.monotonic() < until, "the edge does not start"
         time.sleep(0.5)
     routes.write_text(text)

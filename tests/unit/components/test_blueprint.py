@@ -137,7 +137,7 @@ class TestEgress:
             "anthropic": (
                 "Method(`POST`) && (Path(`/anthropic/v1/messages`) || Path(`/anthropic/v1/messages/count_tokens`))"
             ),
-            "openai": "Method(`POST`) && (Path(`/openai/v1/chat/completions`))",
+            "openai": "Method(`POST`) && (Path(`/openai/v1/chat/completions`) || Path(`/openai/v1/responses`))",
         }
         assert all(router["middlewares"][0] == "custodian" for router in http["routers"].values())
         assert http["services"]["openai"]["loadBalancer"]["servers"] == [{"url": "https://api.openai.com"}]

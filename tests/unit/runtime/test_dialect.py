@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,6 +11,7 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseFailedEvent
 
 from runtime.dialect import Dialect, Refusal, dialect_of
 
@@ -63,6 +65,15 @@ class TestOfficialClients:
         assert (caught.value.status_code, caught.value.code) == (status, "some_code")
         assert server.asked == (2 if retry else 1), "the client obeys x-should-retry"
 
+    def test_openai_by_responses(self, status: int, retry: bool) -> None:
+        refusal = Refusal(status=status, code="some_code", message="what a person reads", retry=retry)
+        with Refusing(refusal, Dialect.RESPONSES) as server:
+            client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=1)
+            with pytest.raises(openai.APIStatusError, match="what a person reads") as caught:
+                client.responses.create(model="m", input="hi")
+        assert (caught.value.status_code, caught.value.code) == (status, "some_code")
+        assert server.asked == (2 if retry else 1)
+
     def test_anthropic(self, status: int, retry: bool) -> None:
         refusal = Refusal(status=status, code="some_code", message="what a person reads", retry=retry)
         with Refusing(refusal, Dialect.ANTHROPIC) as server:
@@ -91,11 +102,27 @@ def test_anthropics_paths(path: str) -> None:
     assert dialect_of(path) is Dialect.ANTHROPIC
 
 
-@given(st.text(max_size=40).filter(lambda path: not path.startswith("/v1/messages")))
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses?x=1", f"/e/{'a' * 43}/v1/responses"])
+def test_the_path_of_the_responses_api(path: str) -> None:
+    assert dialect_of(path) is Dialect.RESPONSES
+
+
+@given(st.text(max_size=40).filter(lambda path: not path.startswith(("/v1/messages", "/v1/responses"))))
 def test_every_other_path_is_openais(path: str) -> None:
     assert dialect_of(path) is Dialect.OPENAI
 
 
-@pytest.mark.parametrize("path", ["/v1/messagesevil", "/v1/messages-x"])
+@pytest.mark.parametrize("path", ["/v1/messagesevil", "/v1/messages-x", "/v1/responses-x", "/v1/responses/resp_1"])
 def test_a_longer_name_is_another_path(path: str) -> None:
     assert dialect_of(path) is Dialect.OPENAI
+
+
+def test_a_stream_of_responses_that_is_cut_ends_as_one_that_failed() -> None:
+    refusal = Refusal(status=403, code="some_code", message="what a person reads")
+    event = refusal.last_event(Dialect.RESPONSES, "0" * 32)
+    name, data = event.decode().removesuffix("\n\n").split("\n")
+    assert name == "event: response.failed"
+    read = ResponseFailedEvent.model_validate({**json.loads(data.removeprefix("data: ")), "sequence_number": 0})
+    assert (read.type, read.response.status) == ("response.failed", "failed")
+    assert read.response.error is not None
+    assert (read.response.error.code, read.response.error.message) == ("invalid_prompt", "what a person reads")

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import Any
 
 from docker.errors import APIError
 
+from infra import healthcheck
 from infra.plugins.standins.docker.client import Daemon
 from infra.plugins.standins.kinds import Call, PluginError
 
 POLL_S = 0.25
-SOONER_S = (0.5, 1.0, 2.0, 3.0)
-"""After so many seconds the check is run here. What starts slowly is left to the daemon: to run a program in a
-container takes a tenth of a second of a processor, which whatever starts could use."""
+SOON_S = (0.5, 1.0, 2.0, 3.0)
+"""After so many seconds the check is run for the first times."""
+EVERY_S = 3.0
+"""And then so often: each time takes a tenth of a second of a processor, which whatever starts could use."""
 LOG_LINES = 15
 
 
 class Readiness:
-    """Of one container. The daemon runs its health check every so many seconds, beginning when so many are over; for
-    what starts quickly the same check is run sooner. (Docker 25's ``startInterval`` does that, older daemons ignore
-    it.)"""
+    """Of one container. The daemon runs its health check so seldom that here the same check is run meanwhile. (Docker
+    25's ``startInterval`` does that; older daemons ignore it, or refuse it.)"""
 
     def __init__(self, daemon: Daemon, container_id: str) -> None:
         self._api = daemon.api
         self._id = container_id
         self._began = time.monotonic()
-        self._sooner = deque(SOONER_S)
+        self._looked = 0
         self._check: str | None = None
 
     def wait(self, timeout_s: float, call: Call) -> None:
@@ -54,24 +54,22 @@ class Readiness:
         """Whether a check that was begun here has ended well; else, when it is time, one is begun."""
         try:
             if self._check is not None:
-                told = self._api.exec_inspect(self._check)
-                if told["Running"]:
-                    return False
-                self._check = None
-                return bool(told["ExitCode"] == 0)
-            if self._sooner and time.monotonic() - self._began >= self._sooner[0]:
-                self._sooner.popleft()
-                self._check = self._begin(config)
+                healthy = healthcheck.ended(self._api, self._check)
+                if healthy is not None:
+                    self._check = None
+                return healthy is True
+            if time.monotonic() - self._began >= self._next_s():
+                self._looked += 1
+                self._check = healthcheck.begin(self._api, self._id, config)
         except APIError:
             self._check = None  # it does not run just now
         return False
 
-    def _begin(self, config: dict[str, Any]) -> str:
-        kind, *rest = config["Healthcheck"]["Test"]
-        command = rest if kind == "CMD" else [*(config.get("Shell") or ["/bin/sh", "-c"]), *rest]
-        begun = str(self._api.exec_create(self._id, command)["Id"])
-        self._api.exec_start(begun, detach=True)
-        return begun
+    def _next_s(self) -> float:
+        """When it is time for the next look, in seconds after the first."""
+        if self._looked < len(SOON_S):
+            return SOON_S[self._looked]
+        return SOON_S[-1] + EVERY_S * (self._looked - len(SOON_S) + 1)
 
     def _last_words(self, state: dict[str, Any]) -> str:
         checks = state["Health"].get("Log") or []

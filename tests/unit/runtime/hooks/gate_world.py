@@ -39,9 +39,9 @@ MASTER = "sk-master-of-the-tests"
 INNER = "sk-of-litellm-alone"
 CARD = "4111 1111 1111 1111"
 AWS = "AKIA" + "QYLPMN5HHHFPZAM2"
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 COUNTED = CountingRoutes(routes={"small": CountingRoute(url="http://egress:8200/anthropic/count", model="small-4-5")})
-BOTH = pytest.mark.parametrize("path", [CHAT, MESSAGES])
+EACH = pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
 
 
 class Upstream:
@@ -88,6 +88,10 @@ def plain_answer(path: str) -> Any:
             "content": [{"type": "text", "text": "Hello"}],
             "usage": {"input_tokens": 11, "output_tokens": 5},
         }
+    if path == RESPONSES:
+        said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]}
+        usage = {"input_tokens": 11, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}
+        return {"object": "response", "status": "completed", "output": [said], "usage": usage}
     return {"choices": [{"message": {"content": "Hello"}}], "usage": {"prompt_tokens": 11, "completion_tokens": 5}}
 
 
@@ -216,7 +220,9 @@ class World:
         return {"x-praxis-assertion": sign(about(**changes), KEY), "authorization": "Bearer sk-of-the-subject"}
 
     async def ask(self, path: str = CHAT, text: Any = "hi", headers: Any = None, **body: Any) -> httpx.Response:
-        content = {"model": "small", "max_tokens": 5, "messages": [{"role": "user", "content": text}], **body}
+        said = [{"role": "user", "content": text}]
+        asked = {"input": said, "max_output_tokens": 5} if path == RESPONSES else {"messages": said, "max_tokens": 5}
+        content = {"model": "small", **asked, **body}
         return await self.http.post(path, json=content, headers=self.headers() if headers is None else headers)
 
     def spans(self) -> Collector:
@@ -257,6 +263,11 @@ def anthropic_sse(*events: dict[str, Any]) -> bytes:
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
 
 
+def responses_sse(*events: dict[str, Any]) -> bytes:
+    """Of LiteLLM's: numbered, without the names of events, and with chat completions' end."""
+    return sse(*({**event, "sequence_number": number} for number, event in enumerate(events)))
+
+
 OPENAI_STREAM = sse(
     {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
     {"choices": [{"delta": {"content": "Hel"}}]},
@@ -270,4 +281,21 @@ ANTHROPIC_STREAM = anthropic_sse(
     {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}},
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
     {"type": "message_stop"},
+)
+RESPONSES_STREAM = responses_sse(
+    {"type": "response.created", "response": {"status": "in_progress", "output": [], "usage": None}},
+    {"type": "response.output_item.added", "item": {"type": "message", "content": []}},
+    {"type": "response.output_text.delta", "delta": "Hel"},
+    {"type": "response.output_text.delta", "delta": "lo"},
+    {"type": "response.output_text.done", "text": "Hello"},
+    {
+        "type": "response.completed",
+        "response": {
+            "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}],
+            "usage": {"input_tokens": 21, "input_tokens_details": {"cached_tokens": 8}, "output_tokens": 2},
+        },
+    },
+)
+STREAMS = pytest.mark.parametrize(
+    ("path", "stream"), [(CHAT, OPENAI_STREAM), (RESPONSES, RESPONSES_STREAM), (MESSAGES, ANTHROPIC_STREAM)]
 )

@@ -11,7 +11,7 @@ import pytest
 from runtime.assertion import sign
 from runtime.guards import Guard
 from tests.unit.runtime.hooks.gate_world import (
-    BOTH,
+    EACH,
     KEY,
     Collector,
     World,
@@ -55,7 +55,7 @@ class TestLiteLLMsRefusals:
             (404, {"error": {"message": "model not found", "code": "404"}}, 404, "false"),
         ],
     )
-    @BOTH
+    @EACH
     async def test_in_the_callers_words(
         self, world: World, path: str, status: int, content: Any, expected: int, retry: str
     ) -> None:
@@ -78,7 +78,7 @@ REFUSED = {"error": {"message": "litellm.AuthenticationError: AnthropicException
 class TestAProvidersRefusals:
     """Of the credential that went out: LiteLLM passes them on with its own status for a key that it does not know."""
 
-    @BOTH
+    @EACH
     async def test_of_ones_own_sign_in(self, world: World, path: str) -> None:
         world.upstream.status, world.upstream.content = 401, REFUSED
         answer = await world.ask(path, headers=world.headers(credential="enrolment"))
@@ -86,7 +86,7 @@ class TestAProvidersRefusals:
         assert answer.headers["x-should-retry"] == "false"
         assert world.custodian.only("settled")["reason"] == "sign_in_refused"
 
-    @BOTH
+    @EACH
     async def test_of_the_companys_key(self, world: World, path: str) -> None:
         world.upstream.status, world.upstream.content = 401, REFUSED
         answer = await world.ask(path)

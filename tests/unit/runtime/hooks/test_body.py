@@ -7,19 +7,22 @@ from typing import Any
 
 import pytest
 
+from runtime.dialect import dialect_of
 from runtime.guards import Guard
 from tests.unit.runtime.hooks.gate_world import (
     AWS,
-    BOTH,
     CARD,
     CHAT,
+    EACH,
     MESSAGES,
+    RESPONSES,
     World,
+    refusal,
 )
 
 
 class TestBody:
-    @BOTH
+    @EACH
     async def test_a_model_outside_the_keys_scope(self, world: World, path: str) -> None:
         answer = await world.ask(path, headers=world.headers(scope="tiny"))
         assert answer.status_code == 403
@@ -27,11 +30,11 @@ class TestBody:
         assert world.upstream.asked == []
         assert world.custodian.only("refused")["reason"] == "model_not_allowed"
 
-    @BOTH
+    @EACH
     async def test_a_model_of_the_keys_scope(self, world: World, path: str) -> None:
         assert (await world.ask(path, headers=world.headers(scope="tiny small"))).status_code == 200
 
-    @BOTH
+    @EACH
     @pytest.mark.parametrize("model", ["large", "small,small", ["small"], None, "SMALL", "small ", 7, "x" * 5000])
     async def test_a_model_outside_the_role(self, world: World, path: str, model: Any) -> None:
         answer = await world.ask(path, model=model)
@@ -48,7 +51,7 @@ class TestBody:
         for value in ("4111", AWS, "secret sentence"):
             assert value not in everything
 
-    @BOTH
+    @EACH
     @pytest.mark.parametrize(
         "name",
         [
@@ -98,7 +101,7 @@ class TestBody:
             answer = await world.ask(path, **{name: {} for name in names})
             assert answer.status_code == 200, answer.text
 
-    @BOTH
+    @EACH
     @pytest.mark.parametrize(
         "content",
         [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": "small", "x": "\\ud800"}', b"[" * 100_000],
@@ -109,7 +112,7 @@ class TestBody:
         assert answer.status_code == 400
         assert world.upstream.asked == []
 
-    @BOTH
+    @EACH
     async def test_too_large(self, world: World, path: str) -> None:
         answer = await world.ask(path, "x" * 2**20)
         assert answer.status_code == 413
@@ -133,7 +136,7 @@ class TestBody:
 
 
 class TestGuard:
-    @BOTH
+    @EACH
     async def test_a_credential_is_blocked_and_recorded_by_category(self, world: World, path: str) -> None:
         answer = await world.ask(path, f"my key is {AWS}")
         assert answer.status_code == 400
@@ -148,16 +151,16 @@ class TestGuard:
         assert AWS not in str(world.collector.spans)
         assert not [span for span in world.collector.spans if span.name.startswith("model ")]
 
-    @BOTH
+    @EACH
     async def test_a_card_is_masked_on_its_way_and_in_the_trace(self, world: World, path: str) -> None:
         answer = await world.ask(path, f"my card is {CARD}, what next?")
         assert answer.status_code == 200
         ((_, _, body),) = world.upstream.asked
-        text = body["messages"][0]["content"]
+        text = body["input" if path == RESPONSES else "messages"][0]["content"]
         assert text.startswith("my card is [card:")
         assert text.endswith("], what next?")
         assert world.custodian.only("settled")["guards"] == {"verdict": "masked", "findings": {"card": 1}}
-        root = world.spans().attributes("anthropic" if path == MESSAGES else "openai")
+        root = world.spans().attributes(dialect_of(path).value)
         assert "what next?" in root["input.value"]
         assert CARD not in str(world.collector.spans)
 
@@ -185,7 +188,7 @@ class TestTicket:
         ((_, headers, _),) = world.upstream.asked
         assert "x-praxis-ticket" not in headers
 
-    @BOTH
+    @EACH
     async def test_a_request_without_a_credential_to_go_with_is_refused_in_dialect(
         self, world: World, path: str
     ) -> None:
@@ -196,3 +199,57 @@ class TestTicket:
         assert (answer.status_code, answer.json()["error"]["message"]) == (403, "bring your own")
         assert world.custodian.only("refused")["reason"] == "user_token_missing"
         assert world.upstream.asked == []
+
+
+class TestResponses:
+    """What OpenAI's Responses API would keep at the provider is not served."""
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"previous_response_id": "resp_1"}, "previous_response_id"),
+            ({"conversation": {"id": "conv_1"}, "prompt": {"id": "pmpt_1"}}, "conversation, prompt"),
+            ({"background": True}, "background"),
+        ],
+    )
+    async def test_a_request_is_whole(self, world: World, given: dict[str, Any], said: str) -> None:
+        answer = await world.ask(RESPONSES, **given)
+        assert refusal(answer, RESPONSES) == (400, "parameter_not_allowed")
+        assert said in answer.json()["error"]["message"]
+        assert world.upstream.asked == []
+
+    async def test_what_stands_for_nothing_is_good(self, world: World) -> None:
+        answer = await world.ask(RESPONSES, previous_response_id=None, background=False, store=False)
+        assert answer.status_code == 200
+
+    async def test_instructions_and_results_of_tools_are_guarded_and_shown(self, world: World) -> None:
+        result = {"type": "function_call_output", "call_id": "call_1", "output": f"card {CARD}"}
+        await world.ask(RESPONSES, input=[result], instructions=f"the card is {CARD}")
+        ((_, _, body),) = world.upstream.asked
+        assert body["input"][0]["call_id"] == "call_1"
+        assert "[card:" in body["input"][0]["output"]
+        assert "[card:" in body["instructions"]
+        shown = world.spans().attributes("responses small")["input.value"]
+        assert json.loads(shown).keys() == {"instructions", "input"}
+
+    async def test_what_a_reasoning_model_has_encrypted_goes_back_as_it_was(self, world: World) -> None:
+        thought = {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [],
+            "encrypted_content": "gAAAA" + "4111111111111111" * 20,
+        }
+        await world.ask(RESPONSES, input=[thought])
+        ((_, _, body),) = world.upstream.asked
+        assert body["input"] == [thought]
+
+
+@EACH
+@pytest.mark.parametrize("server", ["litellm_proxy", "litellm_proxy/mcp/files", "http://tools.example.com", "", 7])
+async def test_a_tool_server_is_on_the_web(world: World, path: str, server: Any) -> None:
+    tool = {"type": "mcp", "server_label": "files", "server_url": server}
+    answer = await world.ask(path, tools=[{"type": "function"}, tool])
+    assert answer.status_code == 400
+    assert "https://" in answer.json()["error"]["message"]
+    assert world.upstream.asked == []
+    assert (await world.ask(path, tools=[{**tool, "server_url": "https://tools.example.com/mcp"}])).status_code == 200

@@ -9,7 +9,7 @@ import pytest
 from runtime.hooks import counters
 from runtime.hooks.counters import Counters
 from runtime.hooks.request import RefusedError
-from tests.unit.runtime.hooks.gate_world import BOTH, MESSAGES, World, refusal
+from tests.unit.runtime.hooks.gate_world import EACH, MESSAGES, World, refusal
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
         return self.now
 
 
-@BOTH
+@EACH
 async def test_without_redis_nothing_goes_out(world: World, path: str) -> None:
     world.redis.down = True
     answer = await world.ask(path)

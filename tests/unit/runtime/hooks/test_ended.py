@@ -7,7 +7,7 @@ import json
 import pytest
 
 from runtime.hooks import ended
-from tests.unit.runtime.hooks.gate_world import ANTHROPIC_STREAM, BOTH, CHAT, MESSAGES, OPENAI_STREAM, World, refusal
+from tests.unit.runtime.hooks.gate_world import ANTHROPIC_STREAM, CHAT, EACH, MESSAGES, OPENAI_STREAM, World, refusal
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ async def test_a_stream_is_cut_and_says_so_in_dialect(world: World, path: str, s
     assert settled["reason"] == "access_ended"
 
 
-@BOTH
+@EACH
 async def test_an_answer_in_one_piece_is_not_given(world: World, path: str) -> None:
     world.upstream.pause_s = 0.1
     world.custodian.answers["ended"] = {"subjects": ["sub-of-alice"]}

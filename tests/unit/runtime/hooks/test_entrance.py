@@ -13,7 +13,7 @@ from components import way_out
 from runtime.assertion import sign
 from tests.unit.runtime.custodian_world import deliver
 from tests.unit.runtime.hooks.gate_world import (
-    BOTH,
+    EACH,
     INNER,
     KEY,
     MASTER,
@@ -25,7 +25,7 @@ from tests.unit.runtime.hooks.gate_world import (
 
 
 class TestPassing:
-    @BOTH
+    @EACH
     async def test_recorded_before_and_after(self, world: World, path: str) -> None:
         seen: list[list[str]] = []
         world.upstream.before = lambda: seen.append([what for what, _ in world.custodian.told])
@@ -82,7 +82,7 @@ class TestPassing:
 
 
 class TestEntrance:
-    @BOTH
+    @EACH
     @pytest.mark.parametrize(
         "headers",
         [
@@ -156,7 +156,7 @@ class TestEntrance:
         assert [message["type"] for message in sent] == ["websocket.close"]
         assert world.upstream.asked == []
 
-    @BOTH
+    @EACH
     async def test_another_policy_than_ours(self, world: World, path: str) -> None:
         answer = await world.ask(path, headers=world.headers(policy="0" * 64))
         assert answer.status_code == 503

@@ -29,6 +29,7 @@ def asking(content: Any, **more: Any) -> dict[str, Any]:
         ({}, None),
         ({"max_tokens": 9}, 9),
         ({"max_completion_tokens": 7, "max_tokens": 9}, 7),
+        ({"max_output_tokens": 8}, 8),
         ({"max_tokens": 0}, 0),
         ({"max_tokens": "9"}, None),
         ({"max_tokens": -9}, None),

@@ -8,14 +8,14 @@ import pytest
 
 from runtime.hooks import records
 from tests.unit.runtime.hooks.gate_world import (
-    BOTH,
+    EACH,
     MESSAGES,
     World,
 )
 
 
 class TestBudget:
-    @BOTH
+    @EACH
     async def test_what_the_ledger_refuses_is_said_in_dialect(self, world: World, path: str) -> None:
         refusal = {"code": "budget_exceeded", "message": "too dear", "status": 429, "retry": False}
         world.custodian.statuses["admitted"], world.custodian.answers["admitted"] = 422, refusal
@@ -56,7 +56,7 @@ class TestBudget:
 
 
 class TestRecords:
-    @BOTH
+    @EACH
     @pytest.mark.parametrize("status", [0, 400, 401, 409, 500, 503])
     async def test_what_is_not_admitted_does_not_go_on(self, world: World, path: str, status: int) -> None:
         world.custodian.statuses["admitted"] = status

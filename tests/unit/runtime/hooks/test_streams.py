@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.dialect import Dialect
-from runtime.hooks.exchange import Stream, Usage
+from runtime.hooks.exchange import Stream
+from runtime.hooks.usage import Usage
 from tests.unit.runtime.hooks.gate_world import (
-    ANTHROPIC_STREAM,
     CARD,
     CHAT,
     MESSAGES,
     OPENAI_STREAM,
+    RESPONSES,
+    STREAMS,
     World,
     anthropic_sse,
     sse,
@@ -25,7 +27,7 @@ from tests.unit.runtime.hooks.gate_world import (
 
 
 class TestStreams:
-    @pytest.mark.parametrize(("path", "stream"), [(CHAT, OPENAI_STREAM), (MESSAGES, ANTHROPIC_STREAM)])
+    @STREAMS
     @pytest.mark.parametrize("size", [1, 7, 64, 100_000])
     async def test_counted_however_it_is_cut(self, world: World, path: str, stream: bytes, size: int) -> None:
         world.upstream.chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
@@ -33,7 +35,8 @@ class TestStreams:
         settled = world.custodian.only("settled")
         assert (settled["input_tokens"], settled["output_tokens"], settled["reason"]) == (21, 2, None)
         assert world.spans().attributes("model small")["output.value"] == "Hello"
-        if path == MESSAGES:
+        assert settled["cache_read_tokens"] == (8 if path == RESPONSES else 0), "among the input, not beside it"
+        if path != CHAT:
             assert answer.content == stream
 
     async def test_the_count_that_only_we_asked_for_is_not_shown(self, world: World) -> None:
@@ -45,14 +48,14 @@ class TestStreams:
         answer = await world.ask(stream=True, stream_options={"include_usage": True})
         assert answer.content == OPENAI_STREAM
 
-    @pytest.mark.parametrize(("path", "stream"), [(CHAT, OPENAI_STREAM), (MESSAGES, ANTHROPIC_STREAM)])
+    @STREAMS
     async def test_settled_before_the_last_event_is_sent(self, world: World, path: str, stream: bytes) -> None:
         world.upstream.chunks = [stream]
         order: list[str] = []
         world.custodian.noted = order.append
 
         async def send(message: Any) -> None:
-            if b"[DONE]" in message.get("body", b"") or b"message_stop" in message.get("body", b""):
+            if any(last in message.get("body", b"") for last in (b"[DONE]", b"message_stop", b"response.completed")):
                 order.append("last event")
 
         sent = iter([{"type": "http.request", "body": json.dumps({"model": "small", "stream": True}).encode()}])
@@ -87,11 +90,11 @@ class TestStreams:
             raise RuntimeError(CARD)
 
         object.__setattr__(world.gate, "app", broken)
-        for path in (CHAT, MESSAGES):
+        for path in (CHAT, RESPONSES, MESSAGES):
             answer = await world.ask(path)
             assert answer.status_code == 503
             assert CARD not in answer.text
-        assert [body["status"] for what, body in world.custodian.told if what == "settled"] == [503, 503]
+        assert [body["status"] for what, body in world.custodian.told if what == "settled"] == [503, 503, 503]
 
     @given(text=st.text(max_size=200), cuts=st.lists(st.integers(0, 400), max_size=12))
     def test_nothing_is_lost_in_cutting(self, text: str, cuts: list[int]) -> None:

@@ -9,13 +9,15 @@ import pytest
 
 from runtime.contract import Policies, resolve
 from tests.unit.runtime.hooks.gate_world import (
-    BOTH,
     CHAT,
+    EACH,
     MESSAGES,
+    RESPONSES,
     World,
     anthropic_sse,
     plain_answer,
     refusal,
+    responses_sse,
     sse,
 )
 from tests.unit.runtime.realm import POLICIES
@@ -44,6 +46,10 @@ def answer(path: str, *tools: str) -> Any:
     whole = plain_answer(path)
     if path == MESSAGES:
         whole["content"] += [{"type": "tool_use", "id": "t", "name": name, "input": {}} for name in tools]
+    elif path == RESPONSES:
+        whole["output"] += [
+            {"type": "function_call", "call_id": "t", "name": name, "arguments": "{}"} for name in tools
+        ]
     else:
         whole["choices"][0]["message"]["tool_calls"] = [
             {"id": "t", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in tools
@@ -61,6 +67,16 @@ def stream(path: str, tool: str) -> bytes:
             {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
             {"type": "message_stop"},
         )
+    if path == RESPONSES:
+        call = {"type": "function_call", "call_id": "t", "name": tool, "arguments": ""}
+        usage = {"input_tokens": 21, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 9}
+        return responses_sse(
+            {"type": "response.created", "response": {"status": "in_progress", "output": [], "usage": None}},
+            {"type": "response.output_text.delta", "delta": "Hello"},
+            {"type": "response.output_item.added", "output_index": 1, "item": call},
+            {"type": "response.function_call_arguments.delta", "delta": "{}"},
+            {"type": "response.completed", "response": {"status": "completed", "output": [call], "usage": usage}},
+        )
     first = {"index": 0, "id": "t", "type": "function", "function": {"name": tool, "arguments": ""}}
     rest = {"index": 0, "id": None, "function": {"name": None, "arguments": "{}"}}
     return sse(
@@ -72,7 +88,7 @@ def stream(path: str, tool: str) -> bytes:
     )
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(("tools", "good"), [((), True), (("search",), True), (("search", "shell"), False)])
 async def test_a_whole_answer(world: World, asked: Any, path: str, tools: tuple[str, ...], good: bool) -> None:
     world.upstream.content = answer(path, *tools)
@@ -87,7 +103,7 @@ async def test_a_whole_answer(world: World, asked: Any, path: str, tools: tuple[
     assert (settled["status"], settled["reason"], settled["output_tokens"]) == (403, "tool_not_allowed", 5)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("size", [1, 40, 100_000])
 async def test_a_stream_is_cut_before_the_call(world: World, asked: Any, path: str, size: int) -> None:
     whole = stream(path, "shell")
@@ -95,11 +111,13 @@ async def test_a_stream_is_cut_before_the_call(world: World, asked: Any, path: s
     given = await asked(path, stream=True)
     assert "shell" not in given.text
     last = given.content.removesuffix(b"\n\n").split(b"\n\n")[-1]
-    assert json.loads(last.split(b"data: ")[1])["error"]["message"].startswith("the answer calls a tool")
+    said = json.loads(last.split(b"data: ")[1])
+    error = said["response"]["error"] if path == RESPONSES else said["error"]
+    assert error["message"].startswith("the answer calls a tool")
     assert world.custodian.only("settled")["reason"] == "tool_not_allowed"
 
 
-@BOTH
+@EACH
 async def test_a_stream_that_calls_what_is_allowed(world: World, asked: Any, path: str) -> None:
     world.upstream.chunks = [stream(path, "search")]
     given = await asked(path, stream=True)
@@ -127,7 +145,30 @@ async def test_tools_that_the_provider_runs(world: World, asked: Any, kind: str)
     assert refusal(await asked(MESSAGES), MESSAGES) == (403, "permission_error")
 
 
-@BOTH
+@pytest.mark.parametrize(
+    ("item", "good"),
+    [
+        ({"type": "custom_tool_call", "name": "shell", "input": "rm"}, False),
+        ({"type": "custom_tool_call", "name": "search", "input": "x"}, True),
+        ({"type": "function_call", "arguments": "{}"}, False),
+        ({"type": "mcp_call", "name": "shell", "server_label": "files"}, False),
+        ({"type": "mcp_approval_request", "name": "shell"}, False),
+        ({"type": "web_search_call", "status": "completed"}, False),
+        ({"type": "search_call", "status": "completed"}, True),
+        ({"type": "local_shell_call", "action": {}}, False),
+        ({"type": "reasoning", "summary": []}, True),
+    ],
+)
+async def test_calls_among_the_items_of_a_response(world: World, asked: Any, item: Any, good: bool) -> None:
+    world.upstream.content = {**plain_answer(RESPONSES), "output": [item]}
+    given = await asked(RESPONSES)
+    assert given.status_code == 200 if good else refusal(given, RESPONSES) == (403, "tool_not_allowed")
+    world.upstream.chunks = [responses_sse({"type": "response.completed", "response": {"output": [item]}})]
+    given = await asked(RESPONSES, stream=True)
+    assert (b"response.failed" in given.content) is not good
+
+
+@EACH
 async def test_without_a_list_any_tool_is_good(world: World, path: str) -> None:
     world.upstream.content = answer(path, "shell")
     assert (await world.ask(path)).status_code == 200

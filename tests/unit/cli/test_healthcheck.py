@@ -1,0 +1,57 @@
+"""A container's own health check, as it is run on demand."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from docker import APIClient
+from docker.errors import APIError
+
+from infra.healthcheck import command, passes
+
+
+class Api:
+    """As much of Docker's API as a check needs: ``code`` is what the program in the container exits with."""
+
+    def __init__(self, code: int | None) -> None:
+        self.code, self.ran = code, list[list[str]]()
+
+    def exec_create(self, container: str, cmd: list[str]) -> dict[str, str]:
+        if self.code is None:
+            raise APIError("is not running")
+        self.ran.append(cmd)
+        return {"Id": "check"}
+
+    def exec_start(self, check: str) -> bytes:
+        return b""
+
+    def exec_inspect(self, check: str) -> dict[str, Any]:
+        return {"Running": False, "ExitCode": self.code}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"Healthcheck": {"Test": ["CMD", "probe", "80"]}}, ["probe", "80"]),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "exit 0"]}}, ["/bin/sh", "-c", "exit 0"]),
+        ({"Healthcheck": {"Test": ["CMD-SHELL", "exit 0"]}, "Shell": ["/bin/ash", "-c"]}, ["/bin/ash", "-c", "exit 0"]),
+        ({"Healthcheck": {"Test": ["NONE"]}}, []),
+        ({"Healthcheck": {}}, []),
+        ({"Healthcheck": None}, []),
+        ({}, []),
+    ],
+)
+def test_what_is_run(config: dict[str, Any], expected: list[str]) -> None:
+    assert command(config) == expected
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, True), (1, False), (None, False)])
+def test_it_passes_by_its_exit_code(code: int | None, expected: bool) -> None:
+    api = Api(code)
+    assert passes(cast("APIClient", api), "one", {"Healthcheck": {"Test": ["CMD", "probe"]}}) is expected
+    assert api.ran == ([] if code is None else [["probe"]])
+
+
+def test_where_there_is_no_check_it_passes() -> None:
+    assert passes(cast("APIClient", Api(None)), "one", {})
