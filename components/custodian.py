@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import pulumi
-
 from components.identity import ISSUER_INSIDE, api_url, issuer
 from components.realm import AUDIENCE, AUDITOR, CUSTODIAN_CLIENT, DEMO_CLIENT
 from components.spec import ServiceSpec, http_probe
-from components.target import Target
 from config.egress import upstreams
 from config.stack import Stack
 
@@ -60,23 +55,3 @@ def custodian(stack: Stack, name: str) -> ServiceSpec:
         probe=http_probe(8100, "/healthz"),
         needs=("postgres", "litellm"),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CustodianArgs:
-    """``realm`` must be there before it starts: it is ready only when the keys that sign the realm's tokens can be
-    fetched. What is in the realm, and LiteLLM's teams, it asks for with the first request of each subject.
-    """
-
-    target: Target
-    service: ServiceSpec
-    realm: pulumi.Resource
-
-
-class Custodian(pulumi.ComponentResource):
-    """The custodian. Makes one service."""
-
-    def __init__(self, name: str, args: CustodianArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:custodian:Custodian", name, None, opts)
-        args.target.service(args.service, self, after=[args.realm])
-        self.register_outputs({})

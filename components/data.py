@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import pulumi
-
 from components.spec import ServiceSpec, VolumeMount, tcp_probe
-from components.target import Target
 from config.stack import Stack
 
 
@@ -50,21 +44,3 @@ def redis() -> ServiceSpec:
         secrets={"users.acl": f"user default on >${{redis-password}} ~* &* {REDIS_COMMANDS}\n"},
         probe=tcp_probe(6379),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataArgs:
-    """``services``: the specs of this layer, out of the stack's blueprint."""
-
-    target: Target
-    services: Sequence[ServiceSpec]
-
-
-class Data(pulumi.ComponentResource):
-    """PostgreSQL and Redis. Makes one service for each spec in ``args.services``."""
-
-    def __init__(self, name: str, args: DataArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:data:Data", name, None, opts)
-        for spec in args.services:
-            args.target.service(spec, self)
-        self.register_outputs({})

@@ -5,14 +5,11 @@ The only published ports. Routes come from files alone, so no container ever see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import pulumi
 import yaml
 
 from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, ServiceSpec, http_probe
-from components.target import Target
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
 from runtime.wire import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX, RESPONSES_PATH
@@ -226,20 +223,3 @@ def _middlewares(settings: EdgeSettings) -> dict[str, Any]:
         "strip-litellm": {"stripPrefix": {"prefixes": ["/litellm"]}},
         "strip-custodian": {"stripPrefix": {"prefixes": ["/custodian"]}},
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class EdgeArgs:
-    """``service``: the edge's spec, out of the stack's blueprint."""
-
-    target: Target
-    service: ServiceSpec
-
-
-class Edge(pulumi.ComponentResource):
-    """The edge. Makes one service."""
-
-    def __init__(self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:edge:Edge", name, None, opts)
-        args.target.service(args.service, self)
-        self.register_outputs({})

@@ -7,13 +7,9 @@ the custodian returns: ``authResponseHeaders`` show in no log and no API, which 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pulumi
-
 from components.spec import SECRETS_FOLDER, ServiceSpec, http_probe
-from components.target import Target
 from components.way_out import PING, SYSCTLS, config_files, http, router
 from config.egress import Route, routes
 from config.stack import Stack
@@ -95,20 +91,3 @@ def _profile(ways_out: Sequence[Route]) -> dict[str, dict[str, Any]]:
     if not taking:
         return {}
     return {PROFILE: router(f"Method(`GET`) && Path(`{PROFILE_PATH}`)", taking[0], PROFILE, "custodian")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EgressArgs:
-    """``service``: the egress' spec, out of the stack's blueprint."""
-
-    target: Target
-    service: ServiceSpec
-
-
-class Egress(pulumi.ComponentResource):
-    """The egress. Makes one service."""
-
-    def __init__(self, name: str, args: EgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:egress:Egress", name, None, opts)
-        args.target.service(args.service, self)
-        self.register_outputs({})

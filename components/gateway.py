@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pulumi
 import yaml
 
 from components.spec import NetworkName, ServiceSpec, http_probe
-from components.target import Target
 from components.way_out import PORT as EGRESS_PORT
 from config.egress import Route, base_of, routes
 from config.providers import PROVIDERS
@@ -141,21 +137,3 @@ def local_model(stack: Stack) -> tuple[ServiceSpec, ...]:
             probe=http_probe(8080, "/health"),
         ),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatewayArgs:
-    """``services``: the specs of this layer, out of the stack's blueprint."""
-
-    target: Target
-    services: Sequence[ServiceSpec]
-
-
-class Gateway(pulumi.ComponentResource):
-    """LiteLLM and the local model. Makes one service for each spec in ``args.services``."""
-
-    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:gateway:Gateway", name, None, opts)
-        for spec in args.services:
-            args.target.service(spec, self)
-        self.register_outputs({})

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pulumi
 import yaml
 
 from components.identity import ISSUER_INSIDE, issuer
 from components.langfuse import INGESTION_VERSION, OTLP
 from components.realm import SSO_CLIENT
 from components.spec import SECRETS_FOLDER, ServiceSpec, VolumeMount, http_probe
-from components.target import Target
 from config.stack import Stack
 
 EXPERIMENT_ID = "1"
@@ -159,21 +155,3 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return f'"{value}"'
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObservabilityArgs:
-    """``services``: their specs, each after those that it needs."""
-
-    target: Target
-    services: Sequence[ServiceSpec]
-
-
-class Observability(pulumi.ComponentResource):
-    """Collector, trace store and the sign-in in front of it. Makes one service for each spec."""
-
-    def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("praxis:observability:Observability", name, None, opts)
-        for spec in args.services:
-            args.target.service(spec, self)
-        self.register_outputs({})

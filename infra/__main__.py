@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path, as 
 
 import pulumi
 
-from components.blueprint import AiGateway, AiGatewayArgs, blueprint
+from components.blueprint import blueprint
+from components.resources.ai_gateway import AiGateway, AiGatewayArgs
 from config import load_stack
 from infra.custody import open_store
 from infra.pace import keep_up

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from components.resources.target import Capability
 from components.spec import NetworkName, ServiceSpec
-from components.target import Capability
 
 
 class Recorded(pulumi.CustomResource):
@@ -20,7 +20,7 @@ class Recorded(pulumi.CustomResource):
 
 @dataclass
 class RecordingTarget:
-    """A :class:`components.target.Target` that makes one empty resource a service."""
+    """A :class:`components.resources.target.Target` that makes one empty resource a service."""
 
     name: str = "recording"
     capabilities: frozenset[Capability] = frozenset(Capability)

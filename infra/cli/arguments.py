@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,3 +29,11 @@ OnBehalfOf = Annotated[
     str | None, typer.Option("--on-behalf-of", metavar="PERSON", help="For whom the agent SUBJECT acts.")
 ]
 As = Annotated[str, typer.Option("--as", metavar="SUBJECT", help="A person or an agent of the stack.")]
+
+
+class CredentialKind(StrEnum):
+    """What ``praxis token`` can print."""
+
+    ACCESS = "access"
+    VIRTUAL_KEY = "virtual-key"
+    PASSWORD = "password"  # noqa: S105 - the name of a kind

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.cli.console import CommandError, Exit, emit_json, say, table
-from infra.cli.containers import restart
 from infra.cli.custodian import TOKEN, Custodian, custodian
 from infra.cli.loading import Loaded
 from infra.custody import new_chain_key
@@ -150,6 +149,8 @@ def new_key(loaded: Loaded) -> None:
     Raises:
         CommandError: the key before is not in use yet, or the new one does not come into use.
     """
+    from infra.cli.containers import restart
+
     store = loaded.store()
     with _custodian(loaded) as asked:
         if asked.key() != _own_key(loaded):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.blueprint import blueprint
 from components.spec import AGENT_IMAGE
@@ -13,10 +14,11 @@ from infra.cli.console import of_the_store
 from infra.custody import open_store
 from infra.paths import STACKS, StackFolder, stack_folder
 from infra.supply.choice import decided, settled
-from infra.supply.engine import pulumi_environment
 from infra.supply.progress import Say
-from infra.supply.supplies import Supply, supply_for
 from runtime.store import State, Store, StoreError
+
+if TYPE_CHECKING:
+    from infra.supply.supplies import Supply
 
 UNUSABLE = {None: "is not set", State.EXPIRED: "has expired", State.REVOKED: "was revoked"}
 
@@ -44,6 +46,8 @@ class Loaded:
 
     def supply(self) -> Supply:
         """Where engine, plugins and images come from. Raises :class:`SupplyError` if that is not to be had."""
+        from infra.supply.supplies import supply_for
+
         return supply_for(self.stack.supply, environment=self.stack.environment)
 
     def images(self) -> frozenset[str]:
@@ -52,6 +56,8 @@ class Loaded:
 
     def environment(self) -> dict[str, str]:
         """The variables for plain ``pulumi``. Raises :class:`SupplyError` as :meth:`supply`."""
+        from infra.supply.engine import pulumi_environment
+
         return pulumi_environment(self.name, self.stack.state.backend, engine=self.supply().engine)
 
     def store(self) -> Store:

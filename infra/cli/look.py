@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.identity import api_url, public_url
 from config.explain import explain as explained
 from infra.cli import edge
+from infra.cli.arguments import CredentialKind
 from infra.cli.console import CommandError, Exit, emit_json, say, table
-from infra.cli.containers import ServiceStatus, statuses
 from infra.cli.loading import Loaded
-from infra.supply import cache as builds
-from infra.supply.checks import run_checks
+
+if TYPE_CHECKING:
+    from infra.cli.containers import ServiceStatus
 
 
 def endpoints(loaded: Loaded) -> dict[str, str]:
@@ -32,6 +33,8 @@ def endpoints(loaded: Loaded) -> dict[str, str]:
 
 def status(loaded: Loaded, *, as_json: bool) -> None:
     """Endpoints and services; exit 1 when one is not ready."""
+    from infra.cli.containers import statuses
+
     services = statuses(loaded.name)
     if as_json:
         emit_json(
@@ -98,6 +101,8 @@ def show(loaded: Loaded, services: list[ServiceStatus]) -> None:
 
 def doctor(loaded: Loaded, *, as_json: bool) -> None:
     """Every check of this machine; exit 1 when one fails."""
+    from infra.supply.checks import run_checks
+
     settings = loaded.stack.edge
     running = bool(_quietly_running(loaded.name))
     ports = [] if running else [settings.http_port, settings.https_port, settings.admin_port]
@@ -113,18 +118,12 @@ def doctor(loaded: Loaded, *, as_json: bool) -> None:
 
 
 def _quietly_running(name: str) -> list[ServiceStatus]:
+    from infra.cli.containers import statuses
+
     try:
         return statuses(name)
     except CommandError:
         return []
-
-
-class CredentialKind(StrEnum):
-    """What ``praxis token`` can print."""
-
-    ACCESS = "access"
-    VIRTUAL_KEY = "virtual-key"
-    PASSWORD = "password"  # noqa: S105 - the name of a kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +167,8 @@ def credential(loaded: Loaded, asked: Asked) -> edge.Credential:
 
 def cache(*, as_json: bool) -> None:
     """What builds left on disk."""
+    from infra.supply import cache as builds
+
     entries = builds.entries()
     if as_json:
         emit_json([asdict(entry) for entry in entries])
@@ -179,5 +180,7 @@ def cache(*, as_json: bool) -> None:
 
 def prune() -> None:
     """Delete what is not in use."""
+    from infra.supply import cache as builds
+
     freed = builds.prune()
     say(f"freed {freed / 1e6:.0f} MB")

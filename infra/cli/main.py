@@ -1,4 +1,7 @@
-"""``./praxis VERB STACK …``: every command of the operator, thin: it parses, dispatches and reports."""
+"""``./praxis VERB STACK …``: every command of the operator, thin: it parses, dispatches and reports.
+
+What does it is imported when it is asked for: the engine's and Docker's libraries take as long as most commands.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import audit, budget, demo, enroll, lifecycle, locking, look
-from infra.cli import drift as drift_command
-from infra.cli import reconcile as reconcile_command
-from infra.cli.arguments import As, AsJson, KeyFile, OnBehalfOf, OnlyAs, StackName, Yes
+from infra.cli.arguments import As, AsJson, CredentialKind, KeyFile, OnBehalfOf, OnlyAs, StackName, Yes
 from infra.cli.console import CommandError, Exit, emit_json, reported, say
-from infra.cli.edge import KeyTerms
-from infra.cli.held import ENROLMENTS, KEYS
 from infra.cli.loading import load
 from infra.cli.secret_verbs import secrets_app
 from runtime.clients import Client, Form
@@ -44,6 +42,8 @@ app.add_typer(audit_app, name="audit")
 @app.command()
 def up(stack: StackName, as_json: AsJson = False, yes: Yes = False) -> None:
     """Bring the stack up, or in line with its file; mends drift. Ends with a real request and its trail."""
+    from infra.cli import lifecycle
+
     with reported():
         lifecycle.up(load(stack), as_json=as_json, yes=yes)
 
@@ -51,6 +51,8 @@ def up(stack: StackName, as_json: AsJson = False, yes: Yes = False) -> None:
 @app.command()
 def preview(stack: StackName, as_json: AsJson = False) -> None:
     """Show what `up` would change. Touches nothing."""
+    from infra.cli import lifecycle
+
     with reported():
         lifecycle.preview(load(stack), as_json=as_json)
 
@@ -62,6 +64,8 @@ def drift(
     as_sarif: Annotated[bool, typer.Option("--sarif", help="One SARIF 2.1.0 document on stdout.")] = False,
 ) -> None:
     """Look at what runs and name every field that is not as declared. Exit code 7 if any, 3 if it could not look."""
+    from infra.cli import drift as drift_command
+
     with reported():
         drift_command.drift(load(stack), as_json=as_json, as_sarif=as_sarif)
 
@@ -69,6 +73,8 @@ def drift(
 @app.command()
 def render(stack: StackName) -> None:
     """Print every service that the stack file declares, as JSON. Secrets stand as names; asks no machine."""
+    from infra.cli import lifecycle
+
     with reported():
         emit_json(lifecycle.rendered(load(stack)))
 
@@ -80,6 +86,8 @@ def down(
     keep_data: Annotated[bool, typer.Option("--keep-data", help="Keep data volumes and secrets.")] = False,
 ) -> None:
     """Destroy the stack. Asks before it deletes data."""
+    from infra.cli import lifecycle
+
     with reported():
         lifecycle.down(load(stack), yes=yes, keep_data=keep_data)
 
@@ -87,6 +95,8 @@ def down(
 @app.command()
 def status(stack: StackName, as_json: AsJson = False) -> None:
     """Endpoints, and each service's state, image and memory."""
+    from infra.cli import look
+
     with reported():
         look.status(load(stack), as_json=as_json)
 
@@ -94,6 +104,8 @@ def status(stack: StackName, as_json: AsJson = False) -> None:
 @app.command()
 def doctor(stack: StackName = "laptop", as_json: AsJson = False) -> None:
     """Check this machine (engine, Docker, ports, memory, disk, clock, registries, names) and name each fix."""
+    from infra.cli import look
+
     with reported():
         look.doctor(load(stack), as_json=as_json)
 
@@ -101,6 +113,8 @@ def doctor(stack: StackName = "laptop", as_json: AsJson = False) -> None:
 @app.command()
 def env(stack: StackName) -> None:
     """Print shell commands for plain Pulumi: eval "$(./praxis env STACK)"."""
+    from infra.cli import lifecycle
+
     with reported():
         for line in lifecycle.exports(load(stack)):
             sys.stdout.write(line + "\n")
@@ -109,6 +123,8 @@ def env(stack: StackName) -> None:
 @app.command()
 def explain(stack: StackName, subject: As, on_behalf_of: OnBehalfOf = None, as_json: AsJson = False) -> None:
     """What SUBJECT may do, and the line of the stack file that each value comes from. Asks no machine."""
+    from infra.cli import look
+
     with reported():
         look.explain(load(stack), subject, on_behalf_of, as_json=as_json)
 
@@ -118,9 +134,9 @@ def token(
     stack: StackName,
     subject: As,
     kind: Annotated[
-        look.CredentialKind,
+        CredentialKind,
         typer.Option(help="access: minutes; virtual-key: days, for tools; password: for the browser, in a demo alone."),
-    ] = look.CredentialKind.ACCESS,
+    ] = CredentialKind.ACCESS,
     on_behalf_of: OnBehalfOf = None,
     key: KeyFile = None,
     model: Annotated[
@@ -132,6 +148,9 @@ def token(
     ] = None,
 ) -> None:
     """Print a credential of SUBJECT: the last line of stdout."""
+    from infra.cli import look
+    from infra.cli.edge import KeyTerms
+
     with reported():
         terms = KeyTerms(models=tuple(model or ()), days=days)
         asked = look.Asked(subject=subject, on_behalf_of=on_behalf_of, kind=kind, key=key, terms=terms)
@@ -157,6 +176,8 @@ def enroll_client(
     as_json: AsJson = False,
 ) -> None:
     """Print settings for a client of SUBJECT's, with a base URL that says who asks. The URL is a credential."""
+    from infra.cli import enroll
+
     with reported():
         if as_json and form is not Form.JSON:
             raise CommandError(f"--json and --format {form} exclude each other", code=Exit.USAGE)
@@ -166,6 +187,8 @@ def enroll_client(
 @enrolments_app.command("list")
 def enrolments_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
     """The enrolments that are good now, each called by the beginning of its hash."""
+    from infra.cli.held import ENROLMENTS
+
     with reported():
         ENROLMENTS.listing(load(stack), subject, as_json=as_json)
 
@@ -180,6 +203,8 @@ def enrolments_revoke(
     yes: Yes = False,
 ) -> None:
     """End the use of SUBJECT's enrolments, at once. Asks first."""
+    from infra.cli.held import ENROLMENTS
+
     with reported():
         ENROLMENTS.revoke(load(stack), subject, enrolment, yes=yes)
 
@@ -187,6 +212,8 @@ def enrolments_revoke(
 @keys_app.command("list")
 def keys_list(stack: StackName, subject: OnlyAs = None, as_json: AsJson = False) -> None:
     """The virtual keys that are good now, each called by the beginning of its hash."""
+    from infra.cli.held import KEYS
+
     with reported():
         KEYS.listing(load(stack), subject, as_json=as_json)
 
@@ -199,6 +226,8 @@ def keys_revoke(
     yes: Yes = False,
 ) -> None:
     """End the use of SUBJECT's virtual keys, at once. Asks first."""
+    from infra.cli.held import KEYS
+
     with reported():
         KEYS.revoke(load(stack), subject, key, yes=yes)
 
@@ -210,6 +239,8 @@ def budget_show(
     as_json: AsJson = False,
 ) -> None:
     """What everybody may spend, has spent, has reserved for requests under way, and has left."""
+    from infra.cli import budget
+
     with reported():
         budget.show(load(stack), subject, as_json=as_json)
 
@@ -223,6 +254,8 @@ def budget_raise(
     why: Annotated[str, typer.Option(metavar="TEXT", help="The reason; it stands in the audit chain.")],
 ) -> None:
     """Let SUBJECT spend more for a time. What is to last belongs into the stack file."""
+    from infra.cli import budget
+
     with reported():
         budget.raise_budget(load(stack), subject, usd, lasts, why)
 
@@ -238,6 +271,8 @@ def budget_reconcile(
 ) -> None:
     """Compare a day of the ledger with LiteLLM's spend and the traces. Exit code 7 if they disagree, 3 if one was not
     seen."""
+    from infra.cli import reconcile as reconcile_command
+
     with reported():
         reconcile_command.reconcile(load(stack), day, subject, as_json=as_json)
 
@@ -245,6 +280,8 @@ def budget_reconcile(
 @demo_app.command("exfiltrate")
 def demo_exfiltrate(stack: StackName, as_json: AsJson = False) -> None:
     """Run a hostile program in LiteLLM's container and on this machine; say by name which secrets it could get."""
+    from infra.cli import demo
+
     with reported():
         demo.exfiltrate(load(stack), as_json=as_json)
 
@@ -252,6 +289,8 @@ def demo_exfiltrate(stack: StackName, as_json: AsJson = False) -> None:
 @audit_app.command("receipt")
 def audit_receipt(stack: StackName, trace_id: Annotated[str, typer.Argument(metavar="TRACE_ID")]) -> None:
     """The record of one request with its signed events, as JSON; exit 1 when they do not prove it."""
+    from infra.cli import audit
+
     with reported():
         audit.receipt(load(stack), trace_id)
 
@@ -265,6 +304,8 @@ def audit_verify(
     ] = None,
 ) -> None:
     """Verify the whole audit chain, also against what this machine saw of it before."""
+    from infra.cli import audit
+
     with reported():
         audit.verify(load(stack), from_file, as_json=as_json)
 
@@ -272,6 +313,8 @@ def audit_verify(
 @audit_app.command("export")
 def audit_export(stack: StackName) -> None:
     """Print the audit chain as JSON lines: `python -m runtime.chain FILE --key FILE` verifies them anywhere."""
+    from infra.cli import audit
+
     with reported():
         audit.export(load(stack))
 
@@ -286,6 +329,8 @@ def audit_public_key(stack: StackName) -> None:
 @audit_app.command("new-key")
 def audit_new_key(stack: StackName) -> None:
     """Give the audit chain a new key, named in the chain by the old one; the custodian starts anew for it."""
+    from infra.cli import audit
+
     with reported():
         audit.new_key(load(stack))
 
@@ -297,6 +342,8 @@ def audit_tail(
     number: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many.")] = 20,
 ) -> None:
     """The newest records."""
+    from infra.cli import audit
+
     with reported():
         audit.tail(load(stack), number, as_json=as_json)
 
@@ -308,6 +355,8 @@ def lock(
     ] = False,
 ) -> None:
     """Pin the vendors' images by digest and Pulumi's programs by hash, for `supply: official`. Runs nothing of them."""
+    from infra.cli import locking
+
     with reported():
         locking.lock(upgrade=upgrade)
 
@@ -315,6 +364,8 @@ def lock(
 @cache_app.command("show")
 def cache_show(as_json: AsJson = False) -> None:
     """What is kept, and how large it is."""
+    from infra.cli import look
+
     with reported():
         look.cache(as_json=as_json)
 
@@ -322,6 +373,8 @@ def cache_show(as_json: AsJson = False) -> None:
 @cache_app.command("prune")
 def cache_prune() -> None:
     """Delete what the current versions do not use."""
+    from infra.cli import look
+
     with reported():
         look.prune()
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from components.blueprint import blueprint
-from components.target import Capability
+from components.resources.target import Capability
 from config import load_stack
 from config.stack import Stack
 from infra.cli import drift, reconcile
@@ -176,7 +176,7 @@ def litellm_plugin() -> str:
     lines = [f"# The LiteLLM plugin\n\n{NOTE}{package['description']}\n\n"]
     lines.append(
         f"Package `{package['name']}`, version {package['version']}; its schema is "
-        "`infra/plugins/litellm/schema.json`, its Python module `components/litellm.py`. "
+        "`infra/plugins/litellm/schema.json`, its Python module `components/resources/litellm.py`. "
         "`pulumi package get-schema litellm` prints it.\n"
     )
     lines += ["\n## The provider\n\n", f"{package['provider']['description']}\n\n", *_properties(package["provider"])]

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from infra.cli import moving
-from infra.cli import secrets as secret_commands
 from infra.cli.arguments import AsJson, Expires, SecretName, StackName, ValueFile, Yes
 from infra.cli.console import reported
 from infra.cli.loading import load
@@ -21,6 +19,8 @@ secrets_app = typer.Typer(
 @secrets_app.command("set")
 def secrets_set(stack: StackName, name: SecretName, file: ValueFile = None, expires: Expires = None) -> None:
     """Store the value read from stdin (or from a file, or asked for, unseen) under NAME."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.put(load(stack), name, file, expires)
 
@@ -28,6 +28,8 @@ def secrets_set(stack: StackName, name: SecretName, file: ValueFile = None, expi
 @secrets_app.command("list")
 def secrets_list(stack: StackName, as_json: AsJson = False) -> None:
     """Names, who is given them, age, last use, expiry and state. Never a value."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.listing(load(stack), as_json=as_json)
 
@@ -43,6 +45,8 @@ def secrets_rotate(
     expires: Expires = None,
 ) -> None:
     """Give NAME a new value: made anew if Praxis makes it, else read as by `set`; and bring it into use everywhere."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.rotate(load(stack), name, file, overlap, expires)
 
@@ -50,6 +54,8 @@ def secrets_rotate(
 @secrets_app.command("revoke")
 def secrets_revoke(stack: StackName, name: SecretName, yes: Yes = False) -> None:
     """End the use of NAME and forget its value. Asks first."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.revoke(load(stack), name, yes=yes)
 
@@ -61,6 +67,8 @@ def secrets_import(
     as_json: AsJson = False,
 ) -> None:
     """Store the values of a file that the stack file refers to (ANTHROPIC_API_KEY is anthropic-api-key)."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.take_in(load(stack), file, as_json=as_json)
 
@@ -72,6 +80,8 @@ def secrets_audit(
     number: Annotated[int, typer.Option("-n", min=1, help="How many lines to show; all are verified.")] = 50,
 ) -> None:
     """What was done with secrets, by whom and when. Exit code 1 if a line was changed or is missing."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.audit(load(stack), number, as_json=as_json)
 
@@ -89,6 +99,8 @@ def secrets_recipients(
     as_json: AsJson = False,
 ) -> None:
     """Show or change who can open the store besides this host."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         loaded = load(stack)
         secret_commands.recipients(loaded, add, add_kms, remove, label, reset=reset)
@@ -104,6 +116,8 @@ def secrets_move(
     replace: Annotated[bool, typer.Option("--replace", help="Write over another document at the new place.")] = False,
 ) -> None:
     """Copy the store to where the stack file declares it (`secrets.store`), read it back, and keep it there."""
+    from infra.cli import moving
+
     with reported():
         moving.move(load(stack), from_copy=from_copy, replace=replace)
 
@@ -115,5 +129,7 @@ def secrets_recover(
     kms: Annotated[bool, typer.Option("--kms", help="By the key of AWS KMS that is a recipient.")] = False,
 ) -> None:
     """Give the store a new host key when the old one is lost."""
+    from infra.cli import secrets as secret_commands
+
     with reported():
         secret_commands.recover(load(stack), identity, kms=kms)

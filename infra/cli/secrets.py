@@ -11,7 +11,6 @@ from pathlib import Path
 import typer
 
 from infra.cli.console import CommandError, Exit, Steps, emit_json, of_the_store, say, table
-from infra.cli.containers import running
 from infra.cli.loading import Loaded
 from infra.cli.values import assignments, duration, moment, normalised, text_of, value_of
 from infra.custody import open_store, recipes, store_as_it_is
@@ -159,6 +158,7 @@ def rotate(loaded: Loaded, name: str, file: Path | None, overlap: str | None, ex
     Raises:
         CommandError: it cannot be rotated (the message says why), the store cannot be written, or a step failed.
     """
+    from infra.cli.containers import running
     from infra.cli.rotating import Rotation, finish
     from infra.rotation import after_rotation
 

@@ -1,1 +1,1 @@
-"""Where a stack runs. Every target implements :class:`components.target.Target`."""
+"""Where a stack runs. Every target implements :class:`components.resources.target.Target`."""

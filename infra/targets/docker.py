@@ -17,8 +17,8 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
+from components.resources.target import Capability, early
 from components.spec import AGENT_IMAGE, CONFIG_FOLDER, OPEN_NETWORKS, SECRETS_FOLDER, NetworkName, ServiceSpec
-from components.target import Capability, early
 from infra.targets.on_host import ADMIN_PATHS, AGENT, config_digest, delivery, restore_config, write_files
 
 NO_RESOLVER = "127.0.0.1"
@@ -44,7 +44,7 @@ class DockerSettings:
 
 
 class DockerTarget:
-    """A :class:`components.target.Target` over the Docker daemon of this machine (or of ``DOCKER_HOST``)."""
+    """A :class:`components.resources.target.Target` over the Docker daemon of this machine (or of ``DOCKER_HOST``)."""
 
     name = "docker"
     capabilities = frozenset(Capability) - {Capability.BUCKET, Capability.JOB}

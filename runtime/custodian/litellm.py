@@ -1,6 +1,6 @@
 """Each subject as LiteLLM knows it: a user with a key of its own, which it never sees, in its department's team.
 
-The teams are declared (components.governance); users and keys are runtime data and made here, on first use.
+The teams are declared (components.resources.governance); users and keys are runtime data and made here, on first use.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ from joserfc.jwk import ECKey
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import wait_for_rpcs
 
-from components import blueprint as composition
-from components import custodian, data, edge, federation, flows, gateway, governance, identity, observability, realm
-from components.blueprint import AiGateway, AiGatewayArgs, blueprint
-from components.target import Capability, CapabilityError
+from components.blueprint import blueprint
+from components.realm import MANAGEMENT_CLIENT
+from components.resources import ai_gateway, federation, flows, governance, identity, realm, services
+from components.resources.ai_gateway import AiGateway, AiGatewayArgs
+from components.resources.target import Capability, CapabilityError
 from config import load_stack
 from config.keys import key_set
 from config.stack import Stack
@@ -31,18 +32,21 @@ from runtime.contract import Budget, Limits
 from tests.recording import RecordingTarget
 from tests.stacks import federated, full, with_mfa
 
-TOKENS = {
-    composition.AiGateway: "praxis:index:AiGateway",
-    custodian.Custodian: "praxis:custodian:Custodian",
-    data.Data: "praxis:data:Data",
-    edge.Edge: "praxis:edge:Edge",
-    federation.Federation: "praxis:identity:Federation",
-    flows.Flows: "praxis:identity:Flows",
-    gateway.Gateway: "praxis:gateway:Gateway",
-    governance.Governance: "praxis:governance:Governance",
-    identity.Identity: "praxis:identity:Identity",
-    observability.Observability: "praxis:observability:Observability",
-    realm.Realm: "praxis:identity:Realm",
+TOKENS: dict[type[pulumi.ComponentResource], tuple[str, ...]] = {
+    ai_gateway.AiGateway: ("praxis:index:AiGateway",),
+    federation.Federation: ("praxis:identity:Federation",),
+    flows.Flows: ("praxis:identity:Flows",),
+    governance.Governance: ("praxis:governance:Governance",),
+    identity.Identity: ("praxis:identity:Identity",),
+    realm.Realm: ("praxis:identity:Realm",),
+    services.Services: (
+        "praxis:custodian:Custodian",
+        "praxis:data:Data",
+        "praxis:edge:Edge",
+        "praxis:egress:Egress",
+        "praxis:gateway:Gateway",
+        "praxis:observability:Observability",
+    ),
 }
 """Frozen: a changed token replaces every resource under it. A rename needs an alias."""
 
@@ -62,7 +66,7 @@ class Recorder(pulumi.runtime.Mocks):
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         asked = (args.token, args.args.get("clientId"))
-        if asked != ("keycloak:openid/getClient:getClient", realm.MANAGEMENT_CLIENT):
+        if asked != ("keycloak:openid/getClient:getClient", MANAGEMENT_CLIENT):
             raise AssertionError(f"the program asks a provider: {asked}")
         return {**args.args, "id": "management-id"}, []
 
@@ -126,7 +130,7 @@ class TestComposition:
     def test_type_tokens_are_frozen(self, stack: Stack) -> None:
         made = [*build(stack).recorder.resources, *build(with_mfa(federated(), "engineer")).recorder.resources]
         used = {r.typ for r in made if r.typ.startswith("praxis:")}
-        assert used == set(TOKENS.values())
+        assert used == {token for tokens in TOKENS.values() for token in tokens} - {"praxis:egress:Egress"}
 
     def test_every_name_is_unique_within_its_type(self) -> None:
         keys = [(r.typ, r.name) for r in build(with_mfa(federated(), "engineer")).recorder.resources]
@@ -319,19 +323,7 @@ class TestEveryComponent:
 
 
 def test_every_component_is_in_the_list() -> None:
-    modules = (
-        composition,
-        custodian,
-        data,
-        edge,
-        federation,
-        flows,
-        gateway,
-        governance,
-        identity,
-        observability,
-        realm,
-    )
+    modules = (ai_gateway, federation, flows, governance, identity, realm, services)
     found = {
         value
         for module in modules

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components import litellm as sdk
+from components.resources import litellm as sdk
 from config import versions
 from infra.plugins.litellm.provider import LiteLLM, schema
 from infra.plugins.litellm.rows import Row

@@ -13,9 +13,9 @@ import pulumi
 import pytest
 from pulumi import automation
 
-from components import litellm
-from components.governance import Governance, GovernanceArgs
-from components.target import early
+from components.resources import litellm
+from components.resources.governance import Governance, GovernanceArgs
+from components.resources.target import early
 from config import load_stack, versions
 from infra.drift import engine as drift
 from infra.paths import STACKS

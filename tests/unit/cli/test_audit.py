@@ -14,7 +14,7 @@ import respx
 from typer.testing import CliRunner, Result
 
 from config import load_stack
-from infra.cli import audit
+from infra.cli import audit, containers
 from infra.cli.main import app
 from infra.custody import new_chain_key, open_store
 from infra.paths import STACKS, StackFolder, stack_folder
@@ -246,7 +246,7 @@ class TestNewKey:
             operator.append(change, signer=Signer(operator.store.get("chain-retired-key")))
             operator.append(Draft("key-confirmed"))
 
-        monkeypatch.setattr(audit, "restart", restart)
+        monkeypatch.setattr(containers, "restart", restart)
         monkeypatch.setattr(audit, "DELIVERY_S", 0.0)
         return services
 

@@ -9,7 +9,8 @@ import pulumi
 import pulumi_keycloak as keycloak
 import pytest
 
-from components.flows import BROWSER, DIRECT_GRANT, Flows, FlowsArgs, flows
+from components.flows import BROWSER, DIRECT_GRANT, flows
+from components.resources.flows import Flows, FlowsArgs
 from tests.engine.plugins.conftest import Deployer
 from tests.engine.plugins.keycloak_server import Server, signed_in
 

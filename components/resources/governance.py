@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components import litellm
-from components.realm import Secret
-from components.target import Target
+from components.resources import litellm
+from components.resources.realm import Secret
+from components.resources.target import Target
 from config.stack import Stack
 from runtime.contract import NO_MODELS, Narrowing, Role
 
