@@ -6,11 +6,16 @@ third of a processor for a stack that nobody used; so whoever wants to know asks
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError
+
+POLL_S = 0.05
+DEFAULT_TIMEOUT_NS = 30_000_000_000
+"""Docker's own, where a check does not say how long it may take."""
 
 
 def command(config: Mapping[str, Any]) -> list[str]:
@@ -35,12 +40,17 @@ def ended(api: APIClient, check: str) -> bool | None:
 
 
 def passes(api: APIClient, container_id: str, config: Mapping[str, Any]) -> bool:
-    """Run the check and wait for its end. A container that has none passes, one that does not run does not."""
+    """Run the check and wait for its end, as long as it may take. A container that has none passes, one that does not
+    run does not."""
     if not command(config):
         return True
+    until = time.monotonic() + (config["Healthcheck"].get("Timeout") or DEFAULT_TIMEOUT_NS) / 1e9
     try:
-        check = str(api.exec_create(container_id, command(config))["Id"])
-        api.exec_start(check)
-        return ended(api, check) is True
+        check = begin(api, container_id, config)
+        while (healthy := ended(api, check)) is None:
+            if time.monotonic() > until:
+                return False
+            time.sleep(POLL_S)
     except APIError:
         return False
+    return healthy

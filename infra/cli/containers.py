@@ -72,7 +72,8 @@ def statuses(stack: str) -> list[ServiceStatus]:
 def _again(container: Container, before: ServiceStatus) -> ServiceStatus:
     if before.health != "starting":
         return before
-    container.reload()
+    with suppress(NotFound):
+        container.reload()
     return replace(before, state=container.attrs["State"]["Status"], health=_health(container))
 
 

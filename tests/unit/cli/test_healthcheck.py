@@ -12,10 +12,11 @@ from infra.healthcheck import command, passes
 
 
 class Api:
-    """As much of Docker's API as a check needs: ``code`` is what the program in the container exits with."""
+    """As much of Docker's API as a check needs: ``code`` is what the program in the container exits with, after it has
+    been asked about ``looks`` times."""
 
-    def __init__(self, code: int | None) -> None:
-        self.code, self.ran = code, list[list[str]]()
+    def __init__(self, code: int | None, looks: int = 0) -> None:
+        self.code, self.looks, self.ran = code, looks, list[list[str]]()
 
     def exec_create(self, container: str, cmd: list[str]) -> dict[str, str]:
         if self.code is None:
@@ -23,11 +24,12 @@ class Api:
         self.ran.append(cmd)
         return {"Id": "check"}
 
-    def exec_start(self, check: str) -> bytes:
-        return b""
+    def exec_start(self, check: str, *, detach: bool) -> None:
+        assert detach, "nobody waits for what it says"
 
     def exec_inspect(self, check: str) -> dict[str, Any]:
-        return {"Running": False, "ExitCode": self.code}
+        self.looks -= 1
+        return {"Running": self.looks >= 0, "ExitCode": None if self.looks >= 0 else self.code}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,12 @@ def test_it_passes_by_its_exit_code(code: int | None, expected: bool) -> None:
     api = Api(code)
     assert passes(cast("APIClient", api), "one", {"Healthcheck": {"Test": ["CMD", "probe"]}}) is expected
     assert api.ran == ([] if code is None else [["probe"]])
+
+
+def test_it_is_waited_for_as_long_as_it_may_take() -> None:
+    test = {"Test": ["CMD", "probe"], "Timeout": 200_000_000}
+    assert passes(cast("APIClient", Api(0, looks=2)), "one", {"Healthcheck": test})
+    assert not passes(cast("APIClient", Api(0, looks=1000)), "one", {"Healthcheck": test})
 
 
 def test_where_there_is_no_check_it_passes() -> None:
