@@ -48,7 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid}: not on a rung of the ladder ({', '.join(RUNGS)})")
     items.sort(key=lambda item: RUNGS.index(rung(item)))
     if hasattr(config, "workerinput"):  # one of several workers: the longest piece of work goes first
-        items.sort(key=lambda item: item.path.parent != LONGEST)
+        # And in it, what needs everybody away goes last: by then nobody holds the daemon for long.
+        items.sort(key=lambda item: (item.path.parent != LONGEST, item.get_closest_marker("ends_docker") is not None))
     without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
     for item in items:
         for marker in item.iter_markers("not_run"):
