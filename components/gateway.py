@@ -107,7 +107,6 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
     if way_out is None:
         # The model listens on a network that only LiteLLM shares; the client library insists on some key.
         params |= {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
-        responses = False
     else:
         base = f"http://egress:{EGRESS_PORT}/{way_out.name}{way_out.base_path}"
         params |= {
@@ -115,8 +114,7 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
             "api_base": base,
             "api_key": EGRESS_PLACEHOLDER,
         }
-        responses = PROVIDERS[model.provider].serves_responses(base_of(model))
-    if not responses:
+    if way_out is None or not PROVIDERS[model.provider].serves_responses(base_of(model)):
         params["use_chat_completions_api"] = True
     return {"model_name": name, "litellm_params": params}
 

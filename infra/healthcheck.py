@@ -12,6 +12,7 @@ from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError
+from docker.models.containers import Container
 
 POLL_S = 0.05
 DEFAULT_TIMEOUT_NS = 30_000_000_000
@@ -39,14 +40,16 @@ def ended(api: APIClient, check: str) -> bool | None:
     return None if told["Running"] else bool(told["ExitCode"] == 0)
 
 
-def passes(api: APIClient, container_id: str, config: Mapping[str, Any]) -> bool:
-    """Run the check and wait for its end, as long as it may take. A container that has none passes, one that does not
-    run does not."""
+def passes(container: Container) -> bool:
+    """Run the check of a container, as it was last looked at, and wait for its end as long as it may take. One that has
+    none passes, one that does not run does not."""
+    config = container.attrs["Config"]
     if not command(config):
         return True
+    api = container.client.api  # type: ignore[union-attr]  # one that was looked at has a client
     until = time.monotonic() + (config["Healthcheck"].get("Timeout") or DEFAULT_TIMEOUT_NS) / 1e9
     try:
-        check = begin(api, container_id, config)
+        check = begin(api, str(container.id), config)
         while (healthy := ended(api, check)) is None:
             if time.monotonic() > until:
                 return False

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import pytest
 
 from infra.paths import cache
 
@@ -27,6 +31,28 @@ def machine() -> str:
     if found is None:
         raise NoClientError("needs x86-64 or ARM64")
     return found
+
+
+def or_skip(installed: Callable[[], Path]) -> Path:
+    """The program, or the test is skipped with the reason why it cannot be had here."""
+    try:
+        return installed()
+    except NoClientError as error:
+        pytest.skip(str(error))
+
+
+def run(home: Path, command: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a client on a machine where nobody has used it before, with these variables and nothing else set."""
+    return subprocess.run(
+        command,
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **variables},
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def fetched(folder: Path, name: str, program: str) -> Path:

@@ -77,6 +77,8 @@ class AiGateway(pulumi.ComponentResource):
         made("observability", "collector", *STORES, "sso")
         made("gateway", "model", "litellm")
         Governance(f"{name}-governance", GovernanceArgs(target=target, stack=args.stack, secret=args.secret), child)
+        # It is ready only when the keys that sign the realm's tokens can be fetched. What is in the realm, and
+        # LiteLLM's teams, it asks for with the first request of each subject.
         made("custodian", "custodian", after=[identity.realm.resource])
         if plan.pick("egress"):
             made("egress", "egress")

@@ -115,14 +115,9 @@ def _health(container: Container) -> str:
     said = str(attributes["State"].get("Health", {}).get("Status", "-"))
     if said == "-" or attributes["State"]["Status"] != "running":
         return said
-    if healthcheck.passes(_api(container), str(container.id), attributes["Config"]):
+    if healthcheck.passes(container):
         return "healthy"
     return "unhealthy" if said == "healthy" else said
-
-
-def _api(container: Container) -> docker.APIClient:
-    api: docker.APIClient = container.client.api  # type: ignore[union-attr]  # one that was listed has a client
-    return api
 
 
 def _used(container: Container) -> int:

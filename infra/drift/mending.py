@@ -115,9 +115,7 @@ class Mending:
             until = time.monotonic() + HEALTHY_WITHIN_S
             while time.monotonic() < until:
                 container.reload()
-                attributes = container.attrs
-                running = attributes["State"]["Status"] == "running"
-                if running and healthcheck.passes(client.api, str(container.id), attributes["Config"]):
+                if container.status == "running" and healthcheck.passes(container):
                     return True
                 time.sleep(POLL_S)
         except APIError:

@@ -73,7 +73,7 @@ class Healthy:
         there = containers()
         for container in there:
             unknown = str(container.id) not in self._found and container.attrs["State"]["Running"]
-            if unknown and passes(docker.from_env().api, str(container.id), container.attrs["Config"]):
+            if unknown and passes(container):
                 self._found.add(str(container.id))
         return len(there) == self._expected and self._found.issuperset(str(one.id) for one in there)
 

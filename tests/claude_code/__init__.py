@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.npm import fetched, machine
+from tests.npm import fetched, machine, run
 
 FOLDER = Path(__file__).parent
 QUIET = {"DISABLE_TELEMETRY": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
@@ -44,16 +42,7 @@ class ClaudeCode:
 
     def ask(self, text: str, base_url: str, model: str, more: Mapping[str, str]) -> Said:
         """One question, with ``ANTHROPIC_BASE_URL`` and ``more`` variables and nothing else set."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **QUIET}
-        done = subprocess.run(
-            [str(self.program), "-p", text, "--output-format", "json", "--model", model],
-            env={**environment, "ANTHROPIC_BASE_URL": base_url, **more},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command = [str(self.program), "-p", text, "--output-format", "json", "--model", model]
+        done = run(self.home, command, **QUIET, **{"ANTHROPIC_BASE_URL": base_url, **more})
         assert done.stdout.startswith("{"), f"{done.returncode}: {done.stdout[:500]} {done.stderr[:500]}"
         return Said(done.returncode, json.loads(done.stdout))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.npm import fetched, machine
+from runtime.clients import KEY_VARIABLE
+from tests.npm import fetched, machine, run
 
 FOLDER = Path(__file__).parent
 TRIPLES = {"x64": "x86_64-unknown-linux-musl", "arm64": "aarch64-unknown-linux-musl"}
@@ -37,14 +36,6 @@ class Codex:
         folder = self.home / ".codex"
         folder.mkdir(exist_ok=True)
         (folder / "config.toml").write_text(settings)
-        done = subprocess.run(
-            [str(self.program), "exec", "--skip-git-repo-check", "--json", "--model", model, text],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "PRAXIS_KEY": key},
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command = [str(self.program), "exec", "--skip-git-repo-check", "--json", "--model", model, text]
+        done = run(self.home, command, **{KEY_VARIABLE: key})
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -15,7 +15,7 @@ from tests.between import Between, Passed
 from tests.canaries import Search, containers
 from tests.claude_code import ClaudeCode, Said, installed
 from tests.live.answering.test_requests import AWS_KEY, anthropic_error, mlflow_trace
-from tests.npm import NoClientError
+from tests.npm import or_skip
 from tests.proof import ANTHROPIC_KEY, NAME, OTHER_USER_TOKEN, USER_TOKEN, Proof
 from tests.provider import Provider
 from tests.provider.server import COUNTED, WORDS
@@ -28,10 +28,7 @@ INSIDE = ("x-praxis", "x-forwarded", "x-real-ip", "x-replaced", "x-litellm", "tr
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    try:
-        return installed()
-    except NoClientError as error:
-        pytest.skip(str(error))
+    return or_skip(installed)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from runtime.clients import codex
 from tests.between import Between
 from tests.codex import Codex, installed
 from tests.live.answering.test_requests import AWS_KEY, mlflow_trace
-from tests.npm import NoClientError
+from tests.npm import or_skip
 from tests.proof import OPENAI_KEY, Proof
 from tests.provider import Provider
 from tests.provider.server import WORDS
@@ -24,10 +24,7 @@ INSIDE = ("x-praxis", "x-forwarded", "x-litellm", "x-codex", "traceparent", "coo
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    try:
-        return installed()
-    except NoClientError as error:
-        pytest.skip(str(error))
+    return or_skip(installed)
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from docker import APIClient
 from docker.errors import APIError
+from docker.models.containers import Container
 
 from infra.healthcheck import command, passes
 
@@ -32,6 +33,12 @@ class Api:
         return {"Running": self.looks >= 0, "ExitCode": None if self.looks >= 0 else self.code}
 
 
+def container(api: Api, check: dict[str, Any] | None) -> Container:
+    config = {} if check is None else {"Healthcheck": check}
+    made = SimpleNamespace(id="one", attrs={"Config": config}, client=SimpleNamespace(api=api))
+    return cast("Container", made)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -51,15 +58,15 @@ def test_what_is_run(config: dict[str, Any], expected: list[str]) -> None:
 @pytest.mark.parametrize(("code", "expected"), [(0, True), (1, False), (None, False)])
 def test_it_passes_by_its_exit_code(code: int | None, expected: bool) -> None:
     api = Api(code)
-    assert passes(cast("APIClient", api), "one", {"Healthcheck": {"Test": ["CMD", "probe"]}}) is expected
+    assert passes(container(api, {"Test": ["CMD", "probe"]})) is expected
     assert api.ran == ([] if code is None else [["probe"]])
 
 
 def test_it_is_waited_for_as_long_as_it_may_take() -> None:
     test = {"Test": ["CMD", "probe"], "Timeout": 200_000_000}
-    assert passes(cast("APIClient", Api(0, looks=2)), "one", {"Healthcheck": test})
-    assert not passes(cast("APIClient", Api(0, looks=1000)), "one", {"Healthcheck": test})
+    assert passes(container(Api(0, looks=2), test))
+    assert not passes(container(Api(0, looks=1000), test))
 
 
 def test_where_there_is_no_check_it_passes() -> None:
-    assert passes(cast("APIClient", Api(None)), "one", {})
+    assert passes(container(Api(None), None))
