@@ -17,7 +17,7 @@ import docker
 import httpx
 from docker.models.containers import Container
 
-from infra.supply.built import built_images
+from tests import keycloak_in_memory
 from tests.browser import Loopback, Page
 from tests.provider import AUTHORITY, CERTIFICATE, CORPORATE
 
@@ -26,7 +26,6 @@ REALM = "corporate"
 BASE = f"https://{CORPORATE}:{PORT}/realms/{REALM}"
 CLIENT_SECRET = "corporatecanaryS" * 2
 PASSWORD = "corporatecanaryP"
-ADMIN_PASSWORD = "KC_BOOTSTRAP_ADMIN_PASSWORD"
 START_S = 400
 MOST_PAGES = 20
 
@@ -218,16 +217,14 @@ def running(stack: str, certificates: Path, *, keep: bool = False) -> Iterator[C
 
 def _made(client: docker.DockerClient, name: str, certificates: Path) -> Container:
     return client.containers.create(
-        built_images()["keycloak"],
+        keycloak_in_memory.image(),
         [
-            "start-dev", "--db=dev-mem", "--http-host=0.0.0.0", f"--hostname=https://{CORPORATE}:{PORT}",
+            "start", "--optimized", f"--hostname=https://{CORPORATE}:{PORT}",
             f"--https-certificate-file=/certificates/{CERTIFICATE}",
             f"--https-certificate-key-file=/certificates/{CERTIFICATE}", f"--https-port={PORT}",
         ],
         name=name,
-        entrypoint="/opt/keycloak/bin/kc.sh",
-        user="0:0",  # it builds itself anew for this database
-        environment={"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", ADMIN_PASSWORD: secrets.token_urlsafe(16)},
+        environment=keycloak_in_memory.admin(secrets.token_urlsafe(16)),
         volumes={str(certificates): {"bind": "/certificates", "mode": "ro"}},
         ports={f"{PORT}/tcp": ("127.0.0.1", None)},  # type: ignore[dict-item]  # the stubs know no "any port"
     )  # fmt: skip
@@ -236,7 +233,7 @@ def _made(client: docker.DockerClient, name: str, certificates: Path) -> Contain
 def _ready(container: Container, certificates: Path) -> Corporate:
     port = int((container.ports[f"{PORT}/tcp"] or [])[0]["HostPort"])
     given = dict(one.split("=", 1) for one in container.attrs["Config"]["Env"])
-    corporate = Corporate(port, certificates / AUTHORITY, admin_password=given[ADMIN_PASSWORD])
+    corporate = Corporate(port, certificates / AUTHORITY, admin_password=given[keycloak_in_memory.PASSWORD_VARIABLE])
     until = time.monotonic() + START_S
     while True:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Mapping
@@ -35,10 +36,16 @@ FIRST_PORT = int(os.environ.get("PRAXIS_PROOF_PORT", "18080")) + (1000 if SECOND
 PORTS = {"http_port": FIRST_PORT, "https_port": FIRST_PORT + 363, "admin_port": FIRST_PORT + 10}
 
 
-ANTHROPIC_KEY = "sk-ant-api03-" + "proofcanaryA" * 4
-OPENAI_KEY = "sk-proj-" + "proofcanaryO" * 4
-USER_TOKEN = "sk-ant-oat01-" + "proofcanaryU" * 4
-OTHER_USER_TOKEN = "sk-ant-oat01-" + "proofcanaryV" * 4
+def _canary(begin: str, letter: str) -> str:
+    """Another in every run: a constant would stand in this module's bytecode, which everybody on the machine may read,
+    the hostile program of ``demo exfiltrate`` too."""
+    return f"{begin}proofcanary{letter}{secrets.token_hex(18)}"
+
+
+ANTHROPIC_KEY = _canary("sk-ant-api03-", "A")
+OPENAI_KEY = _canary("sk-proj-", "O")
+USER_TOKEN = _canary("sk-ant-oat01-", "U")
+OTHER_USER_TOKEN = _canary("sk-ant-oat01-", "V")
 """Of an account with another e-mail address than anybody's here."""
 CAREFUL = {"models": ["smollm2"], "mfa": True, "budget": {"usd": 5, "period": "month"}}
 """A role that asks for a second factor, as a stack file declares it."""

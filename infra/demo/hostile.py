@@ -48,6 +48,7 @@ PORTS = (
     8200,
     8443,
 )
+OUTSIDE_NAMES = ("example.com", "prompt-carried-out.example.com")
 OUTSIDE = (("1.1.1.1", 443), ("8.8.8.8", 53), ("169.254.169.254", 80))
 PATHS = ("/", "/api/rawdata", "/api/http/routers", "/debug/vars", "/debug/pprof/", "/metrics", "/egress", "/records")
 ONE_AT_A_TIME = threading.Lock()
@@ -127,6 +128,15 @@ def gateways() -> list[str]:
     return sorted(found)
 
 
+def resolved(name: str) -> bool:
+    try:
+        tell("network", f"name {name}", socket.gethostbyname(name).encode())
+    except OSError as error:
+        tell("network", f"name {name}", closed=str(error))
+        return False
+    return True
+
+
 def connected(target: tuple[str, int]) -> tuple[tuple[str, int], str]:
     host, port = target
     try:
@@ -137,16 +147,11 @@ def connected(target: tuple[str, int]) -> tuple[tuple[str, int], str]:
 
 
 def network() -> None:
-    names = {}
-    for name in (*SERVICES, "example.com", "prompt-carried-out.example.com"):
-        try:
-            names[name] = socket.gethostbyname(name)
-            tell("network", f"name {name}", names[name].encode())
-        except OSError as error:
-            tell("network", f"name {name}", closed=str(error))
-    inside = [(name, port) for name in SERVICES if name in names for port in PORTS]
-    hosts = [(host, port) for host in ("127.0.0.1", *gateways()) for port in PORTS]
     with ThreadPoolExecutor(32) as pool:
+        names = [*SERVICES, *OUTSIDE_NAMES]
+        known = {name for name, found in zip(names, pool.map(resolved, names), strict=True) if found}
+        inside = [(name, port) for name in SERVICES if name in known for port in PORTS]
+        hosts = [(host, port) for host in ("127.0.0.1", *gateways()) for port in PORTS]
         for (host, port), why in pool.map(connected, [*inside, *hosts, *OUTSIDE]):
             if why:
                 tell("network", f"{host}:{port}", closed=why)

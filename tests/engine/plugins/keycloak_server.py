@@ -18,8 +18,8 @@ import pulumi
 import pulumi_keycloak as keycloak
 from docker.errors import ImageNotFound
 
-from infra.supply.built import built_images
 from infra.supply.process import SupplyError
+from tests import keycloak_in_memory
 
 URL, USER, PASSWORD = "PRAXIS_TEST_KEYCLOAK_URL", "PRAXIS_TEST_KEYCLOAK_USER", "PRAXIS_TEST_KEYCLOAK_PASSWORD"
 START_S = 280
@@ -72,23 +72,20 @@ def running() -> Iterator[Server]:
         yield Server(os.environ[URL], os.environ.get(USER, "admin"), os.environ[PASSWORD])
         return
     try:
-        image = built_images()["keycloak"]
-        docker.from_env().images.get(image)
+        image = keycloak_in_memory.image()
     except (SupplyError, KeyError, ImageNotFound) as error:
         raise RuntimeError(f"{MISSING} ({error})") from None
     password = secrets.token_urlsafe(16)
     container = docker.from_env().containers.run(
         image,
-        ["start-dev", "--db=dev-mem", "--http-host=0.0.0.0"],
-        entrypoint="/opt/keycloak/bin/kc.sh",
-        user="0:0",  # it builds itself anew for this database
-        environment={"KC_BOOTSTRAP_ADMIN_USERNAME": "admin", "KC_BOOTSTRAP_ADMIN_PASSWORD": password},
+        keycloak_in_memory.START,
+        environment=keycloak_in_memory.admin(password),
         ports={"8080/tcp": ("127.0.0.1", None)},
         detach=True,
     )  # type: ignore[call-overload]  # the stubs know no "any port of this address"
     try:
         container.reload()
-        server = Server(f"http://127.0.0.1:{container.ports['8080/tcp'][0]['HostPort']}", "admin", password)
+        server = Server(f"http://127.0.0.1:{container.ports['8080/tcp'][0]['HostPort']}", keycloak_in_memory.REALM_ADMIN, password)
         _await(server, container)
         yield server
     finally:

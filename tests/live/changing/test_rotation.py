@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import ssl
 import subprocess
 
@@ -113,7 +114,7 @@ def test_the_consoles_sign_in(proof: Proof, alice: str, name: str) -> None:
 
 
 def test_a_providers_key(proof: Proof, alice: str) -> None:
-    key = "sk-ant-api03-" + "proofcanaryR" * 4
+    key = "sk-ant-api03-" + secrets.token_hex(24)
     before = proof.store.get("anthropic-api-key")
     try:
         with load(proof, alice) as told:
