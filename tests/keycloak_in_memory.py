@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-
 import docker
 from docker.errors import ImageNotFound
 
@@ -39,6 +37,6 @@ def image() -> str:
     return tag
 
 
-def admin(password: str) -> Mapping[str, str]:
+def admin(password: str) -> dict[str, str]:
     """The environment that makes the admin of realm ``master``."""
     return {"KC_BOOTSTRAP_ADMIN_USERNAME": REALM_ADMIN, PASSWORD_VARIABLE: password}

@@ -85,7 +85,9 @@ def running() -> Iterator[Server]:
     )  # type: ignore[call-overload]  # the stubs know no "any port of this address"
     try:
         container.reload()
-        server = Server(f"http://127.0.0.1:{container.ports['8080/tcp'][0]['HostPort']}", keycloak_in_memory.REALM_ADMIN, password)
+        server = Server(
+            f"http://127.0.0.1:{container.ports['8080/tcp'][0]['HostPort']}", keycloak_in_memory.REALM_ADMIN, password
+        )
         _await(server, container)
         yield server
     finally:
