@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+
 import docker
 from docker.errors import ImageNotFound
 
