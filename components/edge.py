@@ -12,7 +12,16 @@ import yaml
 from components.spec import CONFIG_FOLDER, SECRETS_FOLDER, PublishedPort, ServiceSpec, http_probe
 from config.stack import Edge as EdgeSettings
 from config.stack import Stack
-from runtime.wire import CONSOLE_FORMS, CONSOLE_TOKEN_HEADER, COUNT_PATH, ENROLMENT_PREFIX, RESPONSES_PATH
+from runtime.wire import (
+    CONSOLE_FORMS,
+    CONSOLE_TOKEN_HEADER,
+    COUNT_PATH,
+    ENROLMENT_PREFIX,
+    GEMINI_METHODS,
+    GEMINI_PREFIX,
+    MODEL_NAME,
+    RESPONSES_PATH,
+)
 
 HTTP, HTTPS, ADMIN, PING = 8080, 8443, 8090, 8082
 """Ports inside the container; which host ports they become is the stack file's choice."""
@@ -23,8 +32,10 @@ API_ROUTES: tuple[tuple[str, str], ...] = (
     ("POST", "/v1/messages"),
     ("POST", COUNT_PATH),
     ("GET", "/v1/models"),
+    *(("POST", f"{GEMINI_PREFIX}{{model}}:{method}") for method in GEMINI_METHODS),
 )
-"""What a client may call on LiteLLM, each as an exact path: ``PathPrefix`` ignores segment ends in Traefik."""
+"""What a client may call on LiteLLM, each as an exact path, but for a model's name: ``PathPrefix`` ignores segment ends
+in Traefik."""
 
 ROUTES_PATH = "/api/http/routers"
 """Where Traefik tells its live routes, on the admin entry point: the one path of its API that is served."""
@@ -32,7 +43,7 @@ ROUTES_PATH = "/api/http/routers"
 STORES = {"mlflow": 5000, "langfuse": 3000}
 """Trace store -> its port."""
 
-CREDENTIALS = ("Authorization", "X-Api-Key", "X-Praxis-Key")
+CREDENTIALS = ("Authorization", "X-Api-Key", "X-Goog-Api-Key", "X-Praxis-Key")
 """Headers in which a client may say who asks."""
 
 HANDED_ON = (*CREDENTIALS, "X-Praxis-Assertion", "Traceparent")
@@ -128,9 +139,9 @@ def _public_routers(store: str) -> dict[str, Any]:
     def public(rule: str, service: str, *middlewares: str, priority: int) -> dict[str, Any]:
         return _router(rule, service, "clean", "rate", *middlewares, priority=priority, entry=("http", "https"))
 
-    allowed = " || ".join(f"(Method(`{method}`) && Path(`{path}`))" for method, path in API_ROUTES)
+    allowed = " || ".join(f"(Method(`{method}`) && {_path(path)})" for method, path in API_ROUTES)
     enrolled = " || ".join(
-        f"(Method(`{method}`) && PathRegexp(`^{ENROLMENT_PREFIX}{path}$`))" for method, path in API_ROUTES
+        f"(Method(`{method}`) && {_path(path, after=ENROLMENT_PREFIX)})" for method, path in API_ROUTES
     )
     hello = f"(Method(`GET`) || Method(`HEAD`)) && PathRegexp(`^{ENROLMENT_PREFIX}/?$`)"
     return {
@@ -155,6 +166,13 @@ def _public_routers(store: str) -> dict[str, Any]:
         "id-refuse": public("Host(`id.localhost`)", "custodian", "refuse", priority=200),
         "console-refuse": public("Host(`console.localhost`)", "custodian", "refuse", priority=200),
     }
+
+
+def _path(path: str, after: str = "") -> str:
+    """The rule for ``path``, whose ``{model}`` is any name. ``after``: a regular expression of what it follows."""
+    if not after and "{model}" not in path:
+        return f"Path(`{path}`)"
+    return f"PathRegexp(`^{after}{path.replace('{model}', MODEL_NAME)}$`)"
 
 
 def _console() -> str:

@@ -81,3 +81,15 @@ def bindings(stack: Stack) -> Iterator[tuple[KeyPath, str]]:
                 ("models", name, "api_key"),
                 f"{model.api_key} is bound to {other} by model '{first}'; a key goes to one host only",
             )
+
+
+def misnamed(stack: Stack) -> Iterator[tuple[KeyPath, str]]:
+    """Every remote model whose provider is said to call it as a provider is called, as (key path, message): LiteLLM
+    would take that for the provider and find no model behind it."""
+    for name, model in stack.models.items():
+        called = model.model or name
+        if model.provider != "local" and called in PROVIDERS:
+            yield (
+                ("models", name, "model"),
+                f"'{called}' is a provider, not a model of one; say which: '{model.provider}' calls it by its own name",
+            )

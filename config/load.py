@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.egress import bindings
+from config.egress import bindings, misnamed
 from config.errors import Problem, SettingsError
 from config.stack import Stack, listed
 from config.yaml import Document, KeyPath, dotted, parse
@@ -47,7 +47,7 @@ def check(document: Document, file: Path) -> Stack:
         raise SettingsError(_problem(detail, document, file) for detail in error.errors()) from None
     problems = [
         Problem(file=file, line=document.line(path), key=dotted(path), message=message)
-        for path, message in (*stack.references(), *bindings(stack))
+        for path, message in (*stack.references(), *bindings(stack), *misnamed(stack))
     ]
     if problems:
         raise SettingsError(problems)

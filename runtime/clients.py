@@ -2,8 +2,9 @@
 
 Names are those of the vendors' documentation: ``env`` of Claude Code's ``settings.json`` (code.claude.com, "Settings"),
 ``claudeCode.environmentVariables`` of its extension for VS Code, the managed settings that device management hands out
-(code.claude.com, "Managed settings"; anthropics/claude-code, ``examples/mdm``), and ``model_providers`` of Codex
-(openai/codex, ``docs/config.md``).
+(code.claude.com, "Managed settings"; anthropics/claude-code, ``examples/mdm``), ``model_providers`` of Codex
+(openai/codex, ``docs/config.md``), and the variables of Gemini CLI (google-gemini/gemini-cli,
+``docs/reference/configuration.md``).
 """
 
 from __future__ import annotations
@@ -77,6 +78,15 @@ base_url = "{base_url}/v1"
 env_key = "{KEY_VARIABLE}"
 wire_api = "responses"
 """
+
+
+GEMINI_CLI_SETTINGS = json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}})
+"""What ``~/.gemini/settings.json`` has to say, so that Gemini CLI asks by a key and offers no sign-in at Google."""
+
+
+def gemini_cli(base_url: str, key: str) -> str:
+    """What ``~/.gemini/.env`` has to say."""
+    return f"GOOGLE_GEMINI_BASE_URL={base_url}\nGEMINI_API_KEY={key}\n"
 
 
 def written(values: Mapping[str, Any], form: Form) -> str:

@@ -1,6 +1,7 @@
-"""Refusals in the caller's own dialect: the error bodies that OpenAI's and Anthropic's clients understand.
+"""Refusals in the caller's own dialect: the error bodies that the vendors' clients understand.
 
-Sources: the "Errors" pages of both vendors' API references, and "Streaming events" of OpenAI's Responses API.
+Sources: the "Errors" pages of OpenAI's and Anthropic's API references, "Streaming events" of OpenAI's Responses API,
+and for Gemini ``google.rpc.Code`` and ``google.rpc.ErrorInfo`` (AIP-193).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runtime.wire import ENROLMENT_PREFIX, RESPONSES_PATH
+from runtime.wire import ENROLMENT_PREFIX, GEMINI_PREFIX, RESPONSES_PATH
 
 TRACE_HEADER = "x-praxis-trace-id"
+DOMAIN = "praxis"
+"""Whose reasons they are, where Gemini's clients are told one."""
 UNKNOWN_KEY = "unknown_key"
 """Reason of a refusal: LiteLLM does not know the subject's key (its database is new). The custodian makes it again at
 the next request."""
@@ -31,14 +34,17 @@ class Dialect(StrEnum):
     RESPONSES = "responses"
     """OpenAI's Responses API: other requests, answers and streams, the same errors."""
     ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
 
 
 def dialect_of(path: str) -> Dialect:
-    """Anthropic's for ``/v1/messages`` and what is below it, that of OpenAI's Responses API for its path, OpenAI's for
-    everything else. An enrolment's path counts without its beginning."""
+    """Anthropic's for ``/v1/messages`` and what is below it, Gemini's below ``/v1beta/models``, that of OpenAI's
+    Responses API for its path, OpenAI's for everything else. An enrolment's path counts without its beginning."""
     bare = _ENROLMENT.sub("", path.split("?", 1)[0])
     if bare == RESPONSES_PATH:
         return Dialect.RESPONSES
+    if bare.startswith(GEMINI_PREFIX):
+        return Dialect.GEMINI
     return Dialect.ANTHROPIC if bare == "/v1/messages" or bare.startswith("/v1/messages/") else Dialect.OPENAI
 
 
@@ -62,6 +68,16 @@ _OPENAI_TYPES = {
     500: "server_error",
     503: "server_error",
 }
+_GEMINI_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
 FINAL = frozenset({400, 401, 403, 404, 413})
 """Statuses of refusals that a retry cannot change."""
 
@@ -81,6 +97,10 @@ class Refusal:
         if dialect is Dialect.ANTHROPIC:
             kind = _ANTHROPIC_TYPES.get(self.status, "api_error")
             return {"type": "error", "error": {"type": kind, "message": self.message}}
+        if dialect is Dialect.GEMINI:
+            status = _GEMINI_STATUSES.get(self.status, "INTERNAL")
+            why = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.code.upper(), "domain": DOMAIN}
+            return {"error": {"code": self.status, "message": self.message, "status": status, "details": [why]}}
         kind = _OPENAI_TYPES.get(self.status, "server_error")
         return {"error": {"message": self.message, "type": kind, "param": None, "code": self.code}}
 
@@ -106,5 +126,7 @@ class Refusal:
             }
             event = {"type": "response.failed", "response": response}
             return b"event: response.failed\ndata: " + json.dumps(event).encode() + b"\n\n"
+        if dialect is Dialect.GEMINI:
+            return self.encoded(dialect)  # no event: so Google's servers break off, and so its clients look for it
         name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
         return name + b"data: " + self.encoded(dialect) + b"\n\n"

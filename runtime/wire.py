@@ -33,3 +33,10 @@ COUNT_PATH = "/v1/messages/count_tokens"
 
 RESPONSES_PATH = "/v1/responses"
 """Where OpenAI's Responses API is asked."""
+
+GEMINI_PREFIX = "/v1beta/models/"
+"""How the paths begin by which Gemini's API asks a model, whose name follows."""
+GEMINI_METHODS = ("generateContent", "streamGenerateContent", "countTokens")
+"""What Gemini's API does with a model: the end of its path, after a colon."""
+MODEL_NAME = "[A-Za-z0-9][A-Za-z0-9._:/-]{0,100}"
+"""A model's name in a path (a regular expression): any that a stack file can give."""

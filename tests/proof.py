@@ -44,6 +44,7 @@ def _canary(begin: str, letter: str) -> str:
 
 ANTHROPIC_KEY = _canary("sk-ant-api03-", "A")
 OPENAI_KEY = _canary("sk-proj-", "O")
+GEMINI_KEY = _canary("AIzaSy", "G")
 USER_TOKEN = _canary("sk-ant-oat01-", "U")
 OTHER_USER_TOKEN = _canary("sk-ant-oat01-", "V")
 """Of an account with another e-mail address than anybody's here."""
@@ -56,6 +57,7 @@ PROVIDER_MODELS: dict[str, dict[str, Any]] = {
     "claude": {"provider": "anthropic", "api_key": "secret://anthropic-api-key"},
     "claude-own": {"provider": "anthropic", "user_tokens": True},
     "gpt": {"provider": "openai", "api_key": "secret://openai-api-key"},
+    "gemini": {"provider": "gemini", "model": "gemini-2.5-flash", "api_key": "secret://gemini-api-key"},
 }
 
 
@@ -171,6 +173,19 @@ class Proof:
         headers = {"x-api-key": credential} if credential else {}
         headers |= {"anthropic-version": "2023-06-01", **(extra or {})}
         return httpx.post(f"{self.url}/v1/messages", json=body, headers=headers, timeout=120, trust_env=False)
+
+    def generate(
+        self, credential: str | None, text: str, model: str = "smollm2", max_tokens: int = 8, **overrides: Any
+    ) -> httpx.Response:
+        """One answer in Gemini's dialect."""
+        body = {
+            "contents": [{"role": "user", "parts": [{"text": text}]}],
+            "generationConfig": {"maxOutputTokens": max_tokens},
+            **overrides,
+        }
+        headers = {"x-goog-api-key": credential} if credential else {}
+        url = f"{self.url}/v1beta/models/{model}:generateContent"
+        return httpx.post(url, json=body, headers=headers, timeout=120, trust_env=False)
 
     def models(self, credential: str) -> httpx.Response:
         """The list of models: the shortest question that is asked with a credential."""

@@ -34,7 +34,8 @@ NOT_LET_IN = (UnauthenticatedError, ForbiddenError, PolicyError, UnavailableErro
 
 
 def credential(headers: Mapping[str, str]) -> str:
-    """The caller's credential: ``x-praxis-key``, else ``Authorization: Bearer``, else ``x-api-key``.
+    """The caller's credential: ``x-praxis-key``, else ``Authorization: Bearer``, else ``x-api-key`` (Anthropic's), else
+    ``x-goog-api-key`` (Gemini's).
 
     Raises:
         UnauthenticatedError: there is none.
@@ -44,8 +45,9 @@ def credential(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    if headers.get("x-api-key", "").strip():
-        return headers["x-api-key"].strip()
+    for name in ("x-api-key", "x-goog-api-key"):
+        if headers.get(name, "").strip():
+            return headers[name].strip()
     raise UnauthenticatedError("no credential: send Authorization: Bearer or x-api-key")
 
 

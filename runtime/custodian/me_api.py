@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from runtime.clients import KEY_VARIABLE, Client, codex, settings
+from runtime.clients import GEMINI_CLI_SETTINGS, KEY_VARIABLE, Client, codex, gemini_cli, settings
 from runtime.contract import CATEGORIES, EffectivePolicy, plain
 from runtime.custodian.consoles_api import Look, of_person, page, refused
 from runtime.custodian.gate import Gate
@@ -40,7 +40,11 @@ def routes(gate: Gate, base: str) -> list[Route]:
         policy = gate.policy(subject)
         standing = await gate.database.standing(subject.sub, policy.budget)
         keys, enrolments = await gate.database.keys(subject.name), await gate.enrolments.good(subject.name)
-        shown = told(gate, policy, standing) | {"base": base, "codex": codex(base), "variable": KEY_VARIABLE}
+        tools = {
+            **{"codex": codex(base), "variable": KEY_VARIABLE},
+            **{"gemini_cli": gemini_cli(base, "…"), "gemini_cli_settings": GEMINI_CLI_SETTINGS},
+        }
+        shown = told(gate, policy, standing) | {"base": base, **tools}
         return page("me.html", subject=subject, keys=keys, enrolments=enrolments, **shown)
 
     async def make_key(request: Request, subject: Subject) -> Response:

@@ -18,14 +18,14 @@ Verdict = Literal["clean", "masked", "blocked"]
 
 _STRUCTURE = frozenset(
     {"model", "role", "type", "id", "object", "tool_use_id", "tool_call_id", "call_id", "previous_response_id"}
-    | {"media_type", "detail", "format"}
+    | {"media_type", "mimeType", "mime_type", "detail", "format"}
 )
 """Keys whose short strings are names of the protocol, or ids that another part of the body refers to."""
-_OPAQUE = frozenset({"signature", "encrypted_content", "encrypted_index"})
+_OPAQUE = frozenset({"signature", "thoughtSignature", "thought_signature", "encrypted_content", "encrypted_index"})
 """Keys of what a provider signed or encrypted: refused if edited, and unreadable."""
 _SIGNED = frozenset({"thinking", "redacted_thinking"})
 """Types of blocks that a provider signed as a whole."""
-_FREE = frozenset({"input", "metadata"})
+_FREE = frozenset({"input", "metadata", "args", "response"})
 """Keys below which the caller names the keys: there is no protocol's structure below a dictionary with this key."""
 _TELLING = re.compile("ssn|social|secret|auth", re.IGNORECASE)
 """Keys that rules look for together with the value."""
@@ -33,6 +33,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\r\n]*={0,2}\s*")
 _MEDIA = re.compile(
     r"data:(?:image|audio|video|application/pdf)[^,;]{0,100}(?:;[^,;]{0,100}){0,4};base64,", re.IGNORECASE
 )
+_MEDIUM = re.compile(r"(?:image|audio|video)/[a-z0-9.+-]{1,60}|application/pdf", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9_.:/@+\-]{1,200}")
 
 
@@ -58,7 +59,7 @@ def refusal(outcome: Outcome) -> str:
 
 
 class Guard:
-    """Looks through bodies of requests, OpenAI's and Anthropic's. Compiled once; safe to share between threads."""
+    """Looks through bodies of requests, of every dialect. Compiled once; safe to share between threads."""
 
     def __init__(self) -> None:
         self._scanner = Scanner()
@@ -183,13 +184,20 @@ def _is_signed(block: dict[str, Any]) -> bool:
     return isinstance(kind, str) and kind in _SIGNED
 
 
+def _is_medium(around: dict[str, Any]) -> bool:
+    """Whether the ``data`` in it is of a medium: Anthropic's source, OpenAI's audio, Gemini's inline data."""
+    if around.get("type") == "base64" or "format" in around:
+        return True
+    return _MEDIUM.fullmatch(str(around.get("mimeType", around.get("mime_type")))) is not None
+
+
 def _is_structure(key: str, value: Any, around: dict[str, Any]) -> bool:
     """Whether ``value`` is a string that is part of the protocol or of a medium, not of what is said."""
     if not isinstance(value, str):
         return False
     if key in _STRUCTURE:
         return _NAME.fullmatch(value) is not None
-    if key in _OPAQUE or (key == "data" and (around.get("type") == "base64" or "format" in around)):
+    if key in _OPAQUE or (key == "data" and _is_medium(around)):
         return len(value) > 100 and _BASE64.fullmatch(value) is not None
     media = _MEDIA.match(value) if key in ("url", "image_url", "file_data") else None
     return media is not None and _BASE64.fullmatch(value, media.end()) is not None

@@ -14,6 +14,7 @@ from runtime.hooks.answers import reworded
 from runtime.hooks.asgi import Message, Send, refuse
 from runtime.hooks.ended import Ended
 from runtime.hooks.exchange import Stream, read_answer
+from runtime.hooks.gemini import Asked
 from runtime.hooks.usage import Usage
 from runtime.wire import ENROLMENT
 
@@ -51,6 +52,8 @@ class Exchange:
     estimate: Estimate | None = None
     counting: bool = False
     """Only the size of the request is asked for."""
+    wanted: Asked | None = None
+    """What its path asks for, where the path says it."""
     tools: frozenset[str] | None = None
     """Those that an answer may call; ``None`` for any."""
 

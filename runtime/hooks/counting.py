@@ -1,7 +1,8 @@
-"""Counting the tokens of a request. Where Anthropic serves the model, it counts: the request goes there as it is.
+"""Counting the tokens of a request. In Anthropic's dialect, where Anthropic serves the model, it counts: the request
+goes there as it is.
 
 LiteLLM would leave out parts of it, and the headers that say which beta it is for and which record it belongs to. For
-other models, whose providers do not speak this dialect, the answer is what the ledger reserves.
+other models, and in Gemini's dialect, the answer is what the ledger reserves.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.dialect import Dialect, Refusal
+from runtime.dialect import Dialect, Refusal, dialect_of
 from runtime.hooks.estimate import estimate
 from runtime.providers import CountingRoute, CountingRoutes
 from runtime.wire import TICKET_HEADER
@@ -29,7 +30,7 @@ Forward = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """An ASGI application for ``/v1/messages/count_tokens``."""
+    """An ASGI application for ``/v1/messages/count_tokens`` and Gemini's ``countTokens``."""
 
     routes: CountingRoutes
     forward: Forward
@@ -42,9 +43,11 @@ class Counting:
     ) -> None:
         """ASGI entry; the body comes in one piece."""
         body = json.loads((await receive())["body"])
-        route = self.routes.routes.get(body["model"])
+        in_gemini = dialect_of(scope["path"]) is Dialect.GEMINI
+        route = None if in_gemini else self.routes.routes.get(body["model"])
         if route is None:
-            status, answer = 200, json.dumps({"input_tokens": estimate(body).input_tokens}).encode()
+            name = "totalTokens" if in_gemini else "input_tokens"
+            status, answer = 200, json.dumps({name: estimate(body).input_tokens}).encode()
         else:
             status, answer = await self._asked(route, scope, body)
         start = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]

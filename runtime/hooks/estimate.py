@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.contract import Estimate
+from runtime.hooks import gemini
 
 BYTES_A_TOKEN = 3
 """Fewer than the four of English prose: code, JSON and other languages take more tokens."""
@@ -31,8 +32,9 @@ def estimate(body: Mapping[str, Any]) -> Estimate:
         ValidationError: it asks for more output than can be recorded.
     """
     asked = [body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens")]
+    asked.append(gemini.most(body))
     most = next((value for value in asked if isinstance(value, int) and value >= 0), None)
-    answers = body.get("n")
+    answers = body.get("n", gemini.answers(body))
     return Estimate(
         input_tokens=_tokens(body) + ADDED_TOKENS + (TOOLS_TOKENS if body.get("tools") else 0),
         output_tokens=most,

@@ -66,9 +66,13 @@ def _data(event: bytes) -> Iterator[dict[str, Any]]:
                 yield value
 
 
+SHOWN = ("system", "messages", "instructions", "input", "systemInstruction", "contents")
+"""Where requests say what they say, whatever their dialect."""
+
+
 def prompt_text(body: dict[str, Any]) -> str:
     """The request's messages as JSON, for the trace (after the guard)."""
-    shown = {key: body[key] for key in ("system", "messages", "instructions", "input") if key in body}
+    shown = {key: body[key] for key in SHOWN if key in body}
     return json.dumps(shown, ensure_ascii=False)[:MAX_TEXT]
 
 

@@ -21,6 +21,7 @@ from runtime.contract import EffectivePolicy, Policies, PolicyError, resolve
 from runtime.dialect import Refusal, dialect_of
 from runtime.guards import Guard
 from runtime.guards import refusal as guard_refusal
+from runtime.hooks import gemini
 from runtime.hooks.answer import Answer, CutError, Exchange
 from runtime.hooks.asgi import App, Message, Receive, Scope, Send, refuse, tell
 from runtime.hooks.counters import Counters
@@ -98,8 +99,9 @@ class Gate:
         self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, headers: dict[str, str]
     ) -> None:
         inner = {**scope, "headers": [pair for pair in scope["headers"] if not pair[0].lower().startswith(INTERNAL)]}
-        asking = scope["method"] == "POST" and scope["path"] in ASKING
-        exchange.counting = scope["path"] == COUNT_PATH
+        exchange.wanted = gemini.asked(scope["path"])
+        asking = scope["method"] == "POST" and (exchange.wanted is not None or scope["path"] in ASKING)
+        exchange.counting = scope["path"] == COUNT_PATH or (exchange.wanted is not None and exchange.wanted.counting)
         try:
             policy = self._policy(exchange.about)
             exchange.tools = None if policy.tools is None else frozenset(policy.tools)
@@ -109,10 +111,15 @@ class Gate:
                 names = [name for name in policy.models if _covers(exchange.about, name)]
                 await tell(send, listed(names, spoken(headers)), exchange.about.trace)
                 return
-            body = self._guarded(await read_body(receive, self.max_bytes, exchange.dialect), policy, exchange, headers)
+            body = await read_body(receive, self.max_bytes, exchange.dialect)
+            if exchange.wanted is not None:
+                body = gemini.checked(body, exchange.wanted, scope.get("query_string", b""))
+            body = self._guarded(body, policy, exchange, headers)
             content = json.dumps(body, ensure_ascii=False).encode()
             await self.counters.check()
             ticket = await self._admit(content, exchange)
+            if ticket is not None and exchange.wanted is not None and not exchange.counting:
+                content = json.dumps(gemini.with_ticket(body, ticket), ensure_ascii=False).encode()
         except RefusedError as error:
             exchange.status, exchange.reason = error.refusal.status, error.refusal.code
             exchange.guards = error.guards or exchange.guards
@@ -154,7 +161,8 @@ class Gate:
         self, body: dict[str, Any], policy: EffectivePolicy, exchange: Exchange, headers: dict[str, str]
     ) -> dict[str, Any]:
         try:
-            exchange.model = named(body.get("model"), self.guard.scan_text)
+            model = body.get("model") if exchange.wanted is None else exchange.wanted.model
+            exchange.model = named(model, self.guard.scan_text)
             group = named(session(body, headers), self.guard.scan_text)
             exchange.session = exchange.about.trace if group == "-" else group
             if exchange.model not in policy.models:

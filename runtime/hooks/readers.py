@@ -1,6 +1,7 @@
 """Answers of each dialect, whole or event by event: what they say, which tools they call, how many tokens they took.
 
-Sources: the API references of "Chat completions", "Responses" (OpenAI) and "Messages" (Anthropic).
+Sources: the API references of "Chat completions", "Responses" (OpenAI), "Messages" (Anthropic) and
+"GenerateContentResponse" (Gemini).
 """
 
 from __future__ import annotations
@@ -120,10 +121,54 @@ def _responses_call(item: Json, usage: Usage) -> None:
         usage.call(kind.removesuffix("_call"))
 
 
+def _gemini(answer: Json, usage: Usage) -> None:
+    counts = answer.get("usageMetadata") or {}
+    usage.take(
+        {
+            "prompt_tokens": _sum(counts, "promptTokenCount", "toolUsePromptTokenCount"),
+            "completion_tokens": _sum(counts, "candidatesTokenCount", "thoughtsTokenCount"),
+            "prompt_tokens_details": {"cached_tokens": counts.get("cachedContentTokenCount")},
+        }
+    )
+    for candidate in answer.get("candidates") or []:
+        for part in (candidate.get("content") or {}).get("parts") or []:
+            _gemini_part(part, usage)
+        for told, tool in _GEMINI_TOOLS.items():
+            if candidate.get(told):
+                usage.call(tool)
+
+
+def _gemini_part(part: Json, usage: Usage) -> None:
+    usage.add_text(part.get("text"))
+    if call := part.get("functionCall"):
+        usage.call(call.get("name"))
+        usage.add_text(json.dumps(call))
+    if code := part.get("executableCode"):
+        usage.call("code_execution")
+        usage.add_text(code.get("code"))
+
+
+_GEMINI_TOOLS = {"groundingMetadata": "google_search", "urlContextMetadata": "url_context"}
+"""What a candidate tells of tools that the provider has run -> what the tool is called in a request."""
+
+
+def _gemini_event(data: Json, usage: Usage) -> bool:
+    """The last one says why each candidate ends, or why there is none, and how many tokens it took."""
+    _gemini(data, usage)
+    candidates = data.get("candidates") or []
+    over = all(one.get("finishReason") for one in candidates) if candidates else bool(data.get("promptFeedback"))
+    return over and bool(data.get("usageMetadata"))
+
+
+def _sum(counts: Json, *names: str) -> int:
+    return sum(count for count in map(counts.get, names) if isinstance(count, int))
+
+
 READERS: Mapping[Dialect, Reader] = MappingProxyType(
     {
         Dialect.OPENAI: Reader(whole=_chat, event=_chat_event),
         Dialect.RESPONSES: Reader(whole=_responses, event=_responses_event),
         Dialect.ANTHROPIC: Reader(whole=_messages, event=_messages_event),
+        Dialect.GEMINI: Reader(whole=_gemini, event=_gemini_event),
     }
 )

@@ -10,7 +10,7 @@ import pytest
 
 from tests import daemon
 from tests import provider as tests_provider
-from tests.proof import ANTHROPIC_KEY, NAME, OPENAI_KEY, Proof, declare
+from tests.proof import ANTHROPIC_KEY, GEMINI_KEY, NAME, OPENAI_KEY, Proof, declare
 from tests.provider import Provider
 
 
@@ -37,6 +37,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Itera
         running.praxis("down", NAME, "--yes", check=False)  # what an interrupted run may have left
     running.praxis("secrets", "set", NAME, "anthropic-api-key", stdin=ANTHROPIC_KEY)
     running.praxis("secrets", "set", NAME, "openai-api-key", stdin=OPENAI_KEY)
+    running.praxis("secrets", "set", NAME, "gemini-api-key", stdin=GEMINI_KEY)
     running.praxis("up", NAME)
     yield running
     if not keep:

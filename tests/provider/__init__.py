@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from infra.supply.built import built_images
 from runtime.store import CaCert, EcKey, ServerCert
 
-NAMES = ("api.anthropic.com", "api.openai.com")
+NAMES = ("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com")
 CORPORATE = "login.corporate.test"
 """Host of the company directory that the tests play (:mod:`tests.corporate`)."""
 AUTHORITY, CERTIFICATE = "authority.pem", "provider.pem"

@@ -1,4 +1,4 @@
-"""A provider on the tests' own network: Anthropic's and OpenAI's APIs as far as the gateway asks for them.
+"""A provider on the tests' own network: Anthropic's, OpenAI's and Gemini's APIs as far as the gateway asks for them.
 
 Runs in a container, with the standard library alone; answers over TLS under the vendors' names and writes down what
 it was sent (``/tmp/seen.jsonl``), so that a test can say which credential arrived, and what else.
@@ -59,8 +59,9 @@ class Provider(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] == "/v1/messages/count_tokens":
             self._whole({"input_tokens": COUNTED})
             return
-        events, answer = SPOKEN[self.path.partition("?")[0]]
-        if body.get("stream"):
+        path = self.path.partition("?")[0]
+        events, answer = SPOKEN[path]
+        if body.get("stream") or path.endswith(":streamGenerateContent"):
             self._pause_s = 1.0 if "please go slowly" in json.dumps(body) else 0.01
             self._stream(events())
         else:
@@ -187,10 +188,33 @@ def responses_events() -> list[str]:
     ]
 
 
+def gemini_answer() -> dict[str, Any]:
+    said = {"role": "model", "parts": [{"text": "".join(WORDS)}]}
+    counts = {"promptTokenCount": 10, "cachedContentTokenCount": 6, "candidatesTokenCount": 3, "thoughtsTokenCount": 1}
+    return {
+        "candidates": [{"content": said, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {**counts, "totalTokenCount": 14},
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "1",
+    }
+
+
+def gemini_events() -> list[str]:
+    whole = gemini_answer()
+    chunks = [
+        {**whole, "candidates": [{"content": {"role": "model", "parts": [{"text": word}]}, "index": 0}]}
+        for word in WORDS
+    ]
+    chunks[-1]["candidates"][0]["finishReason"] = "STOP"
+    return [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+
+
 SPOKEN: dict[str, tuple[Callable[[], list[str]], Callable[[], dict[str, Any]]]] = {
     "/v1/chat/completions": (openai_events, openai_answer),
     "/v1/responses": (responses_events, responses_answer),
     "/v1/messages": (anthropic_events, anthropic_answer),
+    "/v1beta/models/gemini-2.5-flash:generateContent": (gemini_events, gemini_answer),
+    "/v1beta/models/gemini-2.5-flash:streamGenerateContent": (gemini_events, gemini_answer),
 }
 """Path -> the events of a stream, and the whole answer."""
 

@@ -99,7 +99,7 @@ def test_the_scan_finds_what_is_there(proof: Proof, values: Canaries, search: Se
     assert search.names_in(inside("postgres", "cat", "/run/secrets/litellm-db-password")) == {"litellm-db-password"}
     assert search.names_in(json.dumps({"key": values["chain-private-key"]}).encode()) == {"chain-private-key"}
     keys = inside("custodian", "bash", "-c", "cat /run/secrets/*-api-key")
-    assert search.names_in(keys) == {"anthropic-api-key", "openai-api-key"}
+    assert search.names_in(keys) == {"anthropic-api-key", "gemini-api-key", "openai-api-key"}
 
 
 def test_every_process_of_the_host_is_looked_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import ssl
 import time
 from typing import Any
@@ -79,6 +80,41 @@ class TestOfficialClients:
             assert "".join(stream.text_stream)
 
 
+@pytest.mark.usefixtures("provider")
+@pytest.mark.parametrize("model", ["smollm2", "gemini", "gpt", "claude"])
+class TestGeminisDialect:
+    """By hand: a whole answer, and a stream of events, as Google's clients read them."""
+
+    def test_a_whole_answer(self, proof: Proof, alice: str, model: str) -> None:
+        answer = proof.generate(alice, "Say hello.", model=model)
+        assert answer.status_code == 200, answer.text
+        (candidate,) = answer.json()["candidates"]
+        assert candidate["content"]["parts"][0]["text"]
+        record = proof.receipt(answer.headers["x-praxis-trace-id"])
+        assert (record["dialect"], record["model"], record["reason"]) == ("gemini", model, None)
+        assert record["output_tokens"] > 0
+
+    def test_a_stream(self, proof: Proof, alice: str, model: str) -> None:
+        body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
+        url = f"{proof.url}/v1beta/models/{model}:streamGenerateContent?alt=sse"
+        answer = httpx.post(url, json=body, headers={"x-goog-api-key": alice}, timeout=120, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        events = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+        parts = [part for event in events for part in event["candidates"][0]["content"]["parts"]]
+        assert "".join(part["text"] for part in parts)
+        assert events[-1]["candidates"][0]["finishReason"] in ("STOP", "MAX_TOKENS")
+        record = proof.receipt(answer.headers["x-praxis-trace-id"])
+        assert (record["dialect"], record["state"], record["reason"]) == ("gemini", "settled", None)
+        assert record["output_tokens"] == events[-1]["usageMetadata"]["candidatesTokenCount"] + (model == "gemini")
+
+    def test_the_size_of_a_request(self, proof: Proof, alice: str, model: str) -> None:
+        body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
+        url = f"{proof.url}/v1beta/models/{model}:countTokens"
+        answer = httpx.post(url, json=body, headers={"x-goog-api-key": alice}, timeout=120, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["totalTokens"] > 0
+
+
 class TestRefusals:
     """Each in the caller's dialect, each with a trace id."""
 
@@ -86,6 +122,7 @@ class TestRefusals:
         assert openai_error(proof.ask(None, "hi"), 401)
         assert openai_error(proof.respond(None, "hi"), 401)
         assert anthropic_error(proof.message(None, "hi"), 401) == "authentication_error"
+        assert gemini_error(proof.generate(None, "hi"), 401) == "UNAUTHENTICATED"
 
     @pytest.mark.parametrize("credential", ["sk-praxis-nonsense", "nonsense", "a.b.c", "x" * 9000])
     def test_a_wrong_credential_is_401(self, proof: Proof, credential: str) -> None:
@@ -96,6 +133,7 @@ class TestRefusals:
         assert openai_error(proof.ask(alice, "hi", model="gpt-5"), 403)
         assert openai_error(proof.respond(alice, "hi", model="gpt-5"), 403)
         assert anthropic_error(proof.message(alice, "hi", model="claude-opus"), 403) == "permission_error"
+        assert gemini_error(proof.generate(alice, "hi", model="gemini-3"), 403) == "PERMISSION_DENIED"
         guest = proof.token("eve")
         assert openai_error(proof.ask(guest, "hi"), 403)
 
@@ -114,6 +152,7 @@ class TestRefusals:
         assert openai_error(answer, 429)
         assert answer.headers["x-should-retry"] == "false"
         assert openai_error(proof.respond(poor, "hi"), 429)
+        assert gemini_error(proof.generate(poor, "hi"), 429) == "RESOURCE_EXHAUSTED"
         refused = proof.message(poor, "hi")
         assert anthropic_error(refused, 429) == "rate_limit_error"
         assert refused.headers["x-should-retry"] == "false"
@@ -224,6 +263,14 @@ def anthropic_error(answer: httpx.Response, status: int) -> str:
     assert body["type"] == "error"
     assert body["error"]["message"]
     return str(body["error"]["type"])
+
+
+def gemini_error(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-praxis-trace-id"]
+    error = answer.json()["error"]
+    assert (error["code"], bool(error["message"])) == (status, True)
+    return str(error["status"])
 
 
 def mlflow_trace(trace: str, timeout_s: float = 40) -> str:

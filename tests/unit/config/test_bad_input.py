@@ -134,6 +134,11 @@ def test_a_provider_model_without_a_key_says_so(tmp_path: Path) -> None:
     assert any("api_key is missing" in problem for problem in broken(tmp_path, "provider: local", "provider: openai"))
 
 
+def test_a_provider_is_no_model_of_one(tmp_path: Path) -> None:
+    found = broken(tmp_path, "    provider: local", "    provider: gemini\n    model: gemini\n    api_key: secret://k")
+    assert [problem for problem in found if "models.smollm2.model: 'gemini' is a provider, not a model" in problem]
+
+
 def test_an_unknown_stack_names_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "laptop.yaml").write_text(LAPTOP)
     with pytest.raises(SettingsError, match="no such stack; there are: laptop"):

@@ -126,6 +126,7 @@ class TestRefusing:
             {"authorization": "Basic YTpi"},
             {"authorization": "Bearer nonsense"},
             {"x-api-key": "sk-praxis-" + "x" * 43},
+            {"x-goog-api-key": "sk-praxis-" + "x" * 43},
             {"x-api-key": "sk-ant-api03-somebody"},
             {"authorization": f"Bearer {MASTER}"},
             {"authorization": "Bearer " + "x" * 20_000},

@@ -107,7 +107,12 @@ def test_the_path_of_the_responses_api(path: str) -> None:
     assert dialect_of(path) is Dialect.RESPONSES
 
 
-@given(st.text(max_size=40).filter(lambda path: not path.startswith(("/v1/messages", "/v1/responses"))))
+@pytest.mark.parametrize("path", ["/v1beta/models/m:generateContent", "/v1beta/models/m:streamGenerateContent?alt=sse"])
+def test_geminis_paths(path: str) -> None:
+    assert dialect_of(path) is dialect_of(f"/e/{'a' * 43}{path}") is Dialect.GEMINI
+
+
+@given(st.text(max_size=40).filter(lambda path: not path.startswith(("/v1/messages", "/v1/responses", "/v1beta"))))
 def test_every_other_path_is_openais(path: str) -> None:
     assert dialect_of(path) is Dialect.OPENAI
 
@@ -115,6 +120,22 @@ def test_every_other_path_is_openais(path: str) -> None:
 @pytest.mark.parametrize("path", ["/v1/messagesevil", "/v1/messages-x", "/v1/responses-x", "/v1/responses/resp_1"])
 def test_a_longer_name_is_another_path(path: str) -> None:
     assert dialect_of(path) is Dialect.OPENAI
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_geminis_error(status: int) -> None:
+    """As ``google.rpc.Status`` is written over HTTP."""
+    error = Refusal(status=status, code="some_code", message="what a person reads").body(Dialect.GEMINI)["error"]
+    assert (error["code"], error["message"]) == (status, "what a person reads")
+    assert error["details"][0] == {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SOME_CODE", "domain": "praxis"
+    }  # fmt: skip
+    assert error["status"].isupper()
+
+
+def test_a_stream_of_gemini_s_that_is_cut_ends_in_no_event() -> None:
+    refusal = Refusal(status=403, code="some_code", message="what a person reads")
+    assert json.loads(refusal.last_event(Dialect.GEMINI, "0" * 32)) == refusal.body(Dialect.GEMINI)
 
 
 def test_a_stream_of_responses_that_is_cut_ends_as_one_that_failed() -> None:

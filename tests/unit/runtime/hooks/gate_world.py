@@ -40,8 +40,10 @@ INNER = "sk-of-litellm-alone"
 CARD = "4111 1111 1111 1111"
 AWS = "AKIA" + "QYLPMN5HHHFPZAM2"
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+GEMINI = "/v1beta/models/small:generateContent"
+GEMINI_STREAM_PATH = "/v1beta/models/small:streamGenerateContent"
 COUNTED = CountingRoutes(routes={"small": CountingRoute(url="http://egress:8200/anthropic/count", model="small-4-5")})
-EACH = pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+EACH = pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, GEMINI])
 
 
 class Upstream:
@@ -92,6 +94,9 @@ def plain_answer(path: str) -> Any:
         said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello"}]}
         usage = {"input_tokens": 11, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}
         return {"object": "response", "status": "completed", "output": [said], "usage": usage}
+    if path == GEMINI:
+        candidate = {"content": {"role": "model", "parts": [{"text": "Hello"}]}, "finishReason": "STOP"}
+        return {"candidates": [candidate], "usageMetadata": {"promptTokenCount": 11, "candidatesTokenCount": 5}}
     return {"choices": [{"message": {"content": "Hello"}}], "usage": {"prompt_tokens": 11, "completion_tokens": 5}}
 
 
@@ -220,10 +225,18 @@ class World:
         return {"x-praxis-assertion": sign(about(**changes), KEY), "authorization": "Bearer sk-of-the-subject"}
 
     async def ask(self, path: str = CHAT, text: Any = "hi", headers: Any = None, **body: Any) -> httpx.Response:
+        if path == GEMINI:
+            return await self._ask_gemini(text, self.headers() if headers is None else headers, body)
         said = [{"role": "user", "content": text}]
         asked = {"input": said, "max_output_tokens": 5} if path == RESPONSES else {"messages": said, "max_tokens": 5}
         content = {"model": "small", **asked, **body}
         return await self.http.post(path, json=content, headers=self.headers() if headers is None else headers)
+
+    async def _ask_gemini(self, text: Any, headers: Any, body: dict[str, Any]) -> httpx.Response:
+        parts = [{"text": text}] if isinstance(text, str) else text
+        path = f"{GEMINI_STREAM_PATH}?alt=sse" if body.pop("stream", False) else GEMINI
+        content = {"contents": [{"role": "user", "parts": parts}], "generationConfig": {"maxOutputTokens": 5}, **body}
+        return await self.http.post(path, json=content, headers=headers)
 
     def spans(self) -> Collector:
         self.telemetry.close()
@@ -251,6 +264,9 @@ def refusal(answer: httpx.Response, path: str) -> tuple[int, str]:
     if path == MESSAGES:
         assert body["type"] == "error"
         return answer.status_code, str(body["error"]["type"])
+    if path == GEMINI:
+        assert body["error"]["code"] == answer.status_code
+        return answer.status_code, str(body["error"]["details"][0]["reason"]).lower()
     return answer.status_code, str(body["error"]["code"])
 
 
@@ -296,6 +312,21 @@ RESPONSES_STREAM = responses_sse(
         },
     },
 )
+GEMINI_STREAM = sse(
+    {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Hel"}]}, "index": 0}],
+        "usageMetadata": {"promptTokenCount": 21, "cachedContentTokenCount": 8},
+    },
+    {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "lo"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {
+            **{"promptTokenCount": 20, "toolUsePromptTokenCount": 1, "cachedContentTokenCount": 8},
+            **{"candidatesTokenCount": 1, "thoughtsTokenCount": 1},
+        },
+    },
+    done=False,
+)
 STREAMS = pytest.mark.parametrize(
-    ("path", "stream"), [(CHAT, OPENAI_STREAM), (RESPONSES, RESPONSES_STREAM), (MESSAGES, ANTHROPIC_STREAM)]
+    ("path", "stream"),
+    [(CHAT, OPENAI_STREAM), (RESPONSES, RESPONSES_STREAM), (MESSAGES, ANTHROPIC_STREAM), (GEMINI, GEMINI_STREAM)],
 )

@@ -14,6 +14,8 @@ from tests.unit.runtime.hooks.gate_world import (
     CARD,
     CHAT,
     EACH,
+    GEMINI,
+    GEMINI_STREAM_PATH,
     MESSAGES,
     RESPONSES,
     World,
@@ -34,7 +36,7 @@ class TestBody:
     async def test_a_model_of_the_keys_scope(self, world: World, path: str) -> None:
         assert (await world.ask(path, headers=world.headers(scope="tiny small"))).status_code == 200
 
-    @EACH
+    @pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
     @pytest.mark.parametrize("model", ["large", "small,small", ["small"], None, "SMALL", "small ", 7, "x" * 5000])
     async def test_a_model_outside_the_role(self, world: World, path: str, model: Any) -> None:
         answer = await world.ask(path, model=model)
@@ -156,7 +158,10 @@ class TestGuard:
         answer = await world.ask(path, f"my card is {CARD}, what next?")
         assert answer.status_code == 200
         ((_, _, body),) = world.upstream.asked
-        text = body["input" if path == RESPONSES else "messages"][0]["content"]
+        if path == GEMINI:
+            text = body["contents"][0]["parts"][0]["text"]
+        else:
+            text = body["input" if path == RESPONSES else "messages"][0]["content"]
         assert text.startswith("my card is [card:")
         assert text.endswith("], what next?")
         assert world.custodian.only("settled")["guards"] == {"verdict": "masked", "findings": {"card": 1}}
@@ -242,6 +247,79 @@ class TestResponses:
         await world.ask(RESPONSES, input=[thought])
         ((_, _, body),) = world.upstream.asked
         assert body["input"] == [thought]
+
+
+class TestGemini:
+    """The model is in the path, and what may be said is a closed list."""
+
+    @pytest.mark.parametrize("model", ["large", "small,small", "SMALL", "a/b:c", "x" * 101, "small:generateContent"])
+    async def test_a_model_outside_the_role(self, world: World, model: str) -> None:
+        answer = await world.http.post(f"/v1beta/models/{model}:generateContent", json={}, headers=world.headers())
+        served = "," not in model
+        assert refusal(answer, GEMINI) == ((403, "model_not_allowed") if served else (404, "not_found"))
+        assert world.upstream.asked == []
+
+    @pytest.mark.parametrize(
+        "path", [GEMINI.replace("Content", "contents"), f"{GEMINI}/", "/v1beta/models", GEMINI[7:]]
+    )
+    async def test_no_other_path(self, world: World, path: str) -> None:
+        assert (await world.http.post(path, json={}, headers=world.headers())).status_code == 404
+
+    @pytest.mark.parametrize("name", ["model", "config", "cachedContent", "cached_content", "timeout", "n", "stream"])
+    async def test_what_it_may_not_say(self, world: World, name: str) -> None:
+        answer = await world.http.post(GEMINI, json={"contents": [], name: "x"}, headers=world.headers())
+        assert refusal(answer, GEMINI) == (400, "parameter_not_allowed")
+        assert world.upstream.asked == []
+
+    async def test_both_spellings_are_one(self, world: World) -> None:
+        told = {"system_instruction": {"parts": [{"text": f"card {CARD}"}]}, "safety_settings": [], "tool_config": {}}
+        assert (await world.ask(GEMINI, **told)).status_code == 200
+        ((_, _, body),) = world.upstream.asked
+        assert set(body) == {"contents", "generationConfig", "systemInstruction", "safetySettings", "toolConfig"}
+        assert "[card:" in body["systemInstruction"]["parts"][0]["text"]
+        shown = world.spans().attributes("gemini small")["input.value"]
+        assert json.loads(shown).keys() == {"systemInstruction", "contents"}
+
+    @pytest.mark.parametrize("query", ["", "?alt=json", "?alt=sse&alt=json"])
+    async def test_a_stream_is_one_of_events(self, world: World, query: str) -> None:
+        answer = await world.http.post(f"{GEMINI_STREAM_PATH}{query}", json={}, headers=world.headers())
+        assert refusal(answer, GEMINI) == (400, "stream_of_events_only")
+        assert world.upstream.asked == []
+
+    @pytest.mark.parametrize("spelled", ["candidateCount", "candidate_count"])
+    async def test_a_stream_is_one_answer(self, world: World, spelled: str) -> None:
+        answer = await world.ask(GEMINI, stream=True, generationConfig={spelled: 2})
+        assert refusal(answer, GEMINI) == (400, "parameter_not_allowed")
+        assert (await world.ask(GEMINI, generationConfig={spelled: 2})).status_code == 200
+        assert world.custodian.only("admitted")["estimate"]["answers"] == 2
+
+    async def test_the_ticket_is_for_litellm_to_hand_on(self, world: World) -> None:
+        world.custodian.answers["admitted"] = {"ticket": "t-1"}
+        await world.ask(GEMINI)
+        ((_, headers, body),) = world.upstream.asked
+        assert body["extra_headers"] == {"x-praxis-ticket": "t-1"}
+        assert int(headers["content-length"]) == len(json.dumps(body, ensure_ascii=False).encode())
+
+    async def test_arguments_and_results_of_tools_are_guarded_and_media_go_on(self, world: World) -> None:
+        image = {"mimeType": "image/png", "data": "4111111111111111" * 20}
+        signature = "4111111111111111" * 20
+        parts = [
+            {"functionCall": {"name": "pay", "args": {"card": 4111111111111111}}, "thoughtSignature": signature},
+            {"functionResponse": {"name": "pay", "response": {"paid by": CARD}}},
+            {"inlineData": image},
+        ]
+        await world.ask(GEMINI, parts)
+        ((_, _, body),) = world.upstream.asked
+        call, result, attached = body["contents"][0]["parts"]
+        assert call["functionCall"]["args"]["card"].startswith("[card:")
+        assert call["thoughtSignature"] == signature
+        assert result["functionResponse"]["response"]["paid by"].startswith("[card:")
+        assert attached == {"inlineData": image}
+
+    async def test_text_is_no_medium(self, world: World) -> None:
+        await world.ask(GEMINI, [{"inlineData": {"mimeType": "text/plain", "data": "x 4111111111111111 " * 20}}])
+        ((_, _, body),) = world.upstream.asked
+        assert "[card:" in json.dumps(body)
 
 
 @EACH

@@ -96,3 +96,26 @@ async def test_an_own_sign_in_that_is_not_taken_is_said(with_ticket: World) -> N
 
 async def test_nothing_is_looked_up_there(world: World) -> None:
     assert (await world.http.get(COUNT_PATH, headers=world.headers())).status_code == 404
+
+
+GEMINI_COUNT = "/v1beta/models/small:countTokens"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_gemini_s_is_answered_here(with_ticket: World, wrapped: bool) -> None:
+    world = with_ticket
+    asked: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "word " * 300}]}]}
+    body = {"generateContentRequest": {"model": "models/small", **asked}} if wrapped else asked
+    answer = await world.http.post(GEMINI_COUNT, json=body, headers=world.headers())
+    assert answer.status_code == 200
+    assert 500 <= answer.json()["totalTokens"] <= 700
+    assert world.egress.asked == world.upstream.asked == []
+    settled = world.custodian.only("settled")
+    assert (settled["dialect"], settled["counting"], settled["reason"]) == ("gemini", True, "count_tokens")
+
+
+async def test_gemini_s_is_guarded(with_ticket: World) -> None:
+    body = {"contents": [{"role": "user", "parts": [{"text": f"keep {AWS}"}]}]}
+    answer = await with_ticket.http.post(GEMINI_COUNT, json=body, headers=with_ticket.headers())
+    assert answer.status_code == 400
+    assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"

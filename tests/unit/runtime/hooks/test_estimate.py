@@ -30,6 +30,9 @@ def asking(content: Any, **more: Any) -> dict[str, Any]:
         ({"max_tokens": 9}, 9),
         ({"max_completion_tokens": 7, "max_tokens": 9}, 7),
         ({"max_output_tokens": 8}, 8),
+        ({"generationConfig": {"maxOutputTokens": 6}}, 6),
+        ({"generationConfig": {"max_output_tokens": 6}}, 6),
+        ({"generationConfig": []}, None),
         ({"max_tokens": 0}, 0),
         ({"max_tokens": "9"}, None),
         ({"max_tokens": -9}, None),
@@ -49,6 +52,7 @@ def test_the_number_of_answers(n: Any, answers: int) -> None:
     [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{IMAGE}"}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": IMAGE}},
+        {"inlineData": {"mimeType": "image/png", "data": IMAGE}},
     ],
 )
 def test_an_image_is_not_counted_by_its_bytes(attached: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from runtime.hooks import records
 from tests.unit.runtime.hooks.gate_world import (
     EACH,
+    GEMINI,
     MESSAGES,
     World,
 )
@@ -21,7 +22,9 @@ class TestBudget:
         world.custodian.statuses["admitted"], world.custodian.answers["admitted"] = 422, refusal
         answer = await world.ask(path)
         assert (answer.status_code, answer.json()["error"]["message"]) == (429, "too dear")
-        assert (answer.json()["error"]["type"], answer.headers["x-should-retry"]) == ("rate_limit_error", "false")
+        kind = "status" if path == GEMINI else "type"
+        said = "RESOURCE_EXHAUSTED" if path == GEMINI else "rate_limit_error"
+        assert (answer.json()["error"][kind], answer.headers["x-should-retry"]) == (said, "false")
         assert (world.custodian.only("refused")["status"], world.upstream.asked) == (429, [])
 
     async def test_what_a_request_could_take_is_told_before_it_goes_out(self, world: World) -> None:

@@ -16,6 +16,8 @@ from runtime.hooks.usage import Usage
 from tests.unit.runtime.hooks.gate_world import (
     CARD,
     CHAT,
+    GEMINI,
+    GEMINI_STREAM_PATH,
     MESSAGES,
     OPENAI_STREAM,
     RESPONSES,
@@ -35,7 +37,9 @@ class TestStreams:
         settled = world.custodian.only("settled")
         assert (settled["input_tokens"], settled["output_tokens"], settled["reason"]) == (21, 2, None)
         assert world.spans().attributes("model small")["output.value"] == "Hello"
-        assert settled["cache_read_tokens"] == (8 if path == RESPONSES else 0), "among the input, not beside it"
+        assert settled["cache_read_tokens"] == (8 if path in (RESPONSES, GEMINI) else 0), (
+            "among the input, not beside it"
+        )
         if path != CHAT:
             assert answer.content == stream
 
@@ -55,16 +59,21 @@ class TestStreams:
         world.custodian.noted = order.append
 
         async def send(message: Any) -> None:
-            if any(last in message.get("body", b"") for last in (b"[DONE]", b"message_stop", b"response.completed")):
+            lasts = (b"[DONE]", b"message_stop", b"response.completed", b"finishReason")
+            if any(last in message.get("body", b"") for last in lasts):
                 order.append("last event")
 
-        sent = iter([{"type": "http.request", "body": json.dumps({"model": "small", "stream": True}).encode()}])
+        body = {} if path == GEMINI else {"model": "small", "stream": True}
+        sent = iter([{"type": "http.request", "body": json.dumps(body).encode()}])
 
         async def receive() -> Any:
             return next(sent)
 
         headers = [(name.encode(), value.encode()) for name, value in world.headers().items()]
-        await world.gate({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "headers": headers}
+        if path == GEMINI:
+            scope |= {"path": GEMINI_STREAM_PATH, "query_string": b"alt=sse"}
+        await world.gate(scope, receive, send)
         assert order == ["/records/admitted", "/records/settled", "last event"]
 
     async def test_breaking_off_is_not_free(self, world: World) -> None:
@@ -90,11 +99,11 @@ class TestStreams:
             raise RuntimeError(CARD)
 
         object.__setattr__(world.gate, "app", broken)
-        for path in (CHAT, RESPONSES, MESSAGES):
+        for path in (CHAT, RESPONSES, MESSAGES, GEMINI):
             answer = await world.ask(path)
             assert answer.status_code == 503
             assert CARD not in answer.text
-        assert [body["status"] for what, body in world.custodian.told if what == "settled"] == [503, 503, 503]
+        assert [body["status"] for what, body in world.custodian.told if what == "settled"] == [503] * 4
 
     @given(text=st.text(max_size=200), cuts=st.lists(st.integers(0, 400), max_size=12))
     def test_nothing_is_lost_in_cutting(self, text: str, cuts: list[int]) -> None:

@@ -11,6 +11,7 @@ from runtime.contract import Policies, resolve
 from tests.unit.runtime.hooks.gate_world import (
     CHAT,
     EACH,
+    GEMINI,
     MESSAGES,
     RESPONSES,
     World,
@@ -50,6 +51,8 @@ def answer(path: str, *tools: str) -> Any:
         whole["output"] += [
             {"type": "function_call", "call_id": "t", "name": name, "arguments": "{}"} for name in tools
         ]
+    elif path == GEMINI:
+        whole["candidates"][0]["content"]["parts"] += [{"functionCall": {"name": name, "args": {}}} for name in tools]
     else:
         whole["choices"][0]["message"]["tool_calls"] = [
             {"id": "t", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in tools
@@ -76,6 +79,14 @@ def stream(path: str, tool: str) -> bytes:
             {"type": "response.output_item.added", "output_index": 1, "item": call},
             {"type": "response.function_call_arguments.delta", "delta": "{}"},
             {"type": "response.completed", "response": {"status": "completed", "output": [call], "usage": usage}},
+        )
+    if path == GEMINI:
+        counts = {"promptTokenCount": 21, "candidatesTokenCount": 9}
+        part = {"functionCall": {"name": tool, "args": {}}}
+        return sse(
+            {"candidates": [{"content": {"parts": [{"text": "Hello"}]}}], "usageMetadata": counts},
+            {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}], "usageMetadata": counts},
+            done=False,
         )
     first = {"index": 0, "id": "t", "type": "function", "function": {"name": tool, "arguments": ""}}
     rest = {"index": 0, "id": None, "function": {"name": None, "arguments": "{}"}}
@@ -111,7 +122,7 @@ async def test_a_stream_is_cut_before_the_call(world: World, asked: Any, path: s
     given = await asked(path, stream=True)
     assert "shell" not in given.text
     last = given.content.removesuffix(b"\n\n").split(b"\n\n")[-1]
-    said = json.loads(last.split(b"data: ")[1])
+    said = json.loads(last if path == GEMINI else last.split(b"data: ")[1])
     error = said["response"]["error"] if path == RESPONSES else said["error"]
     assert error["message"].startswith("the answer calls a tool")
     assert world.custodian.only("settled")["reason"] == "tool_not_allowed"
@@ -166,6 +177,23 @@ async def test_calls_among_the_items_of_a_response(world: World, asked: Any, ite
     world.upstream.chunks = [responses_sse({"type": "response.completed", "response": {"output": [item]}})]
     given = await asked(RESPONSES, stream=True)
     assert (b"response.failed" in given.content) is not good
+
+
+@pytest.mark.parametrize(
+    ("candidate", "good"),
+    [
+        ({"content": {"parts": [{"functionCall": {"name": "search", "args": {}}}]}}, True),
+        ({"content": {"parts": [{"functionCall": {"args": {}}}]}}, False),
+        ({"content": {"parts": [{"executableCode": {"language": "PYTHON", "code": "1"}}]}}, False),
+        ({"content": {"parts": [{"text": "x"}]}, "groundingMetadata": {"webSearchQueries": ["x"]}}, False),
+        ({"content": {"parts": [{"text": "x"}]}, "urlContextMetadata": {"urlMetadata": [{}]}}, False),
+        ({"content": {"parts": [{"text": "x", "thought": True}]}, "groundingMetadata": {}}, True),
+    ],
+)
+async def test_calls_in_a_candidate(world: World, asked: Any, candidate: Any, good: bool) -> None:
+    world.upstream.content = {**plain_answer(GEMINI), "candidates": [candidate]}
+    given = await asked(GEMINI)
+    assert given.status_code == 200 if good else refusal(given, GEMINI) == (403, "tool_not_allowed")
 
 
 @EACH
