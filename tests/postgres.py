@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NOBODY = 65534
+MEMORY = Path("/dev/shm")
 
 
 class NoServerError(Exception):
@@ -41,7 +42,7 @@ def server(*, durable: bool) -> Iterator[Path]:
         NoServerError: there are no programs for it.
     """
     programs = _programs()
-    folder = Path(tempfile.mkdtemp(prefix="praxis-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="praxis-pg-", dir=MEMORY if MEMORY.is_dir() and not durable else None))
     root = os.geteuid() == 0
     user = NOBODY if root else None  # PostgreSQL refuses to run as root
     if root:
@@ -59,7 +60,7 @@ def server(*, durable: bool) -> Iterator[Path]:
         _wait_for(folder / "data" / "postmaster.pid")
         yield folder
     finally:
-        running.send_signal(signal.SIGINT)  # a fast shutdown: it does not wait for clients
+        running.send_signal(signal.SIGQUIT)  # an immediate shutdown: it waits for nobody and writes nothing more
         running.wait(timeout=30)
         shutil.rmtree(folder)
 

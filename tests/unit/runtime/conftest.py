@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ def postgres() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def database_settings(postgres: Path) -> dict[str, str]:
+async def database_settings(postgres: Path) -> AsyncIterator[dict[str, str]]:
     """An empty database of the test's own."""
     name = f"t{os.urandom(6).hex()}"
     connection = await asyncpg.connect(host=str(postgres), user="custodian", database="postgres")
     await connection.execute(f"CREATE DATABASE {name}")
+    yield {"host": str(postgres), "user": "custodian", "database": name, "password": "unused"}
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
-    return {"host": str(postgres), "user": "custodian", "database": name, "password": "unused"}
 
 
 @pytest.fixture

@@ -103,8 +103,8 @@ class TestPassing:
         ]
         assert keys[0] == keys[1] != keys[2]
 
-    @pytest.mark.parametrize("header", ["authorization", "x_api_key"])
-    async def test_either_header_and_either_kind_of_credential(self, world: World, header: str) -> None:
+    @pytest.mark.parametrize("header", ["authorization", "x_api_key", "x_goog_api_key"])
+    async def test_any_header_and_either_kind_of_credential(self, world: World, header: str) -> None:
         made = await world.http.post("/me/keys", headers={"authorization": f"Bearer {world.token()}"})
         assert made.status_code == 201
         assert made.json()["expires_in"] > 0
@@ -132,7 +132,10 @@ class TestRefusing:
             {"authorization": "Bearer " + "x" * 20_000},
             {"authorization": "Bearer \u00e9\u00ff.a.b"},
         ],
-        ids=["none", "empty", "basic", "nonsense", "unknown-key", "foreign-key", "master", "oversize", "latin-1"],
+        ids=[
+            *("none", "empty", "basic", "nonsense", "unknown-key", "unknown-key-of-gemini", "foreign-key"),
+            *("master", "oversize", "latin-1"),
+        ],
     )
     async def test_without_a_good_credential(self, world: World, headers: dict[str, str]) -> None:
         raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
@@ -141,6 +144,9 @@ class TestRefusing:
         assert answer.headers["x-should-retry"] == "false"
         answer = await world.http.get("/auth", headers={**raw, b"x-forwarded-uri": b"/v1/messages?beta=true"})
         assert (answer.status_code, anthropic_type(answer)) == (401, "authentication_error")
+        uri = b"/v1beta/models/m:generateContent"
+        answer = await world.http.get("/auth", headers={**raw, b"x-forwarded-uri": uri})
+        assert (answer.status_code, answer.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
         for name in ("x-praxis-assertion", "authorization"):
             assert name not in answer.headers
         assert world.litellm.asked == []
