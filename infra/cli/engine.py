@@ -20,7 +20,7 @@ from infra.cli.interrupted import RUN, free_locks
 from infra.cli.loading import Loaded
 from infra.cli.spare import torn
 from infra.paths import REPOSITORY
-from infra.supply.engine import state_file
+from infra.supply.engine import SHORT_LIVED, state_file
 
 Event = Callable[[EngineEvent], None]
 
@@ -103,7 +103,7 @@ def _passphrase_of(name: str) -> Iterator[None]:
 
 def _workspace(loaded: Loaded) -> automation.LocalWorkspaceOptions:
     backend = loaded.stack.state.backend
-    environment = loaded.environment() | {RUN: str(os.getpid())}
+    environment = {**SHORT_LIVED, **loaded.environment(), RUN: str(os.getpid())}
     kept = state_file(loaded.name)
     if backend and kept.is_file():
         fix = f"move it there, or take state.backend out of the stack file: {MOVING}"

@@ -14,7 +14,7 @@ from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
 from infra.plugins.install import install
-from infra.supply.engine import ENGINE
+from infra.supply.engine import ENGINE, SHORT_LIVED
 
 PROJECT = "plugins"
 PASSPHRASE = "a passphrase for tests"
@@ -27,6 +27,7 @@ def environment(folder: Path) -> dict[str, str]:
         raise RuntimeError(f"there is no Pulumi engine at {ENGINE.path()}; 'python -m infra.supply' builds it")
     (folder / "state").mkdir(exist_ok=True)
     return {
+        **SHORT_LIVED,
         "PATH": f"{ENGINE.path().parent}{os.pathsep}{os.environ['PATH']}",
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
