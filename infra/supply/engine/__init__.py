@@ -25,7 +25,7 @@ ENGINE = GoTool(
 )
 HOST = "pulumi-language-python"
 SHORT_LIVED: Mapping[str, str] = MappingProxyType({"GOGC": "400", "GOMEMLIMIT": "512MiB"})
-"""How a Go program that lives for seconds collects its garbage: seldom, up to a bound. A run of the engine takes about an
+"""How a Go program that lives for seconds collects its garbage: seldom, up to a bound. A run of the engine takes an
 eighth less of a processor."""
 PASSPHRASE_BYTES = 32
 
