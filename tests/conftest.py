@@ -1,7 +1,7 @@
 """The ladder: from pure tests to the running stack, in one run that ends with what was not run, and why.
 
-With two workers (``make test``) the tests that change a running stack are one worker's and everything else the other's:
-they wait more than they work, and take as long as all others together.
+With two workers (``make test``) one begins with the tests that change a running stack, which wait more than they work,
+and the other with everything else; the folders that come last are whoever's is done first.
 
 A test that cannot run here says so with ``@pytest.mark.not_run("needs a real EKS")``; where no Docker daemon answers,
 the upper rungs say so by themselves. Nothing is skipped in silence: every skip is in the closing list.
@@ -26,8 +26,10 @@ RUNGS = ("unit", "contract", "golden", "engine", "live", "bench")
 """Folders of tests, from the bottom up."""
 settings.register_profile("praxis", deadline=None)  # how long an example takes is the machine's to say, not the code's
 settings.load_profile("praxis")
-LONGEST = TESTS / "live/changing"
 NEED_DOCKER = frozenset({"engine", "live", "bench"})
+LONGEST = TESTS / "live/changing"
+TO_SHARE = frozenset(TESTS / "engine" / name for name in ("plugins", "plugins/keycloak", "observability", ""))
+"""Folders for whichever worker is done first: none of their tests is about images that come or go."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,15 +49,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if rung(item) not in RUNGS:
             raise pytest.UsageError(f"{item.nodeid}: not on a rung of the ladder ({', '.join(RUNGS)})")
     items.sort(key=lambda item: RUNGS.index(rung(item)))
-    if hasattr(config, "workerinput"):  # one of several workers: the longest piece of work goes first
-        # And in it, what needs everybody away goes last: by then nobody holds the daemon for long.
-        items.sort(key=lambda item: (item.path.parent != LONGEST, item.get_closest_marker("ends_docker") is not None))
+    if hasattr(config, "workerinput"):  # one of several workers
+        items.sort(key=_turn)
     without_docker = docker_error() if any(rung(item) in NEED_DOCKER for item in items) else ""
     for item in items:
         for marker in item.iter_markers("not_run"):
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
         if without_docker and rung(item) in NEED_DOCKER:
             item.add_marker(pytest.mark.skip(reason=f"no Docker daemon: {without_docker}"))
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """When an item's turn comes: the longest piece of work first, what can be shared out last.
+
+    Of the longest, what needs everybody away is first: the other worker is at its tests without Docker.
+    """
+    folder = item.path.parent
+    return 0 if folder == LONGEST else 2 if folder in TO_SHARE else 1, item.get_closest_marker("ends_docker") is None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ import pytest
 
 from tests import daemon
 from tests import provider as tests_provider
+from tests.between import Between
 from tests.proof import ANTHROPIC_KEY, GEMINI_KEY, NAME, OPENAI_KEY, Proof, declare
 from tests.provider import Provider
 
@@ -60,10 +61,18 @@ def _back(request: pytest.FixtureRequest, seen: list[float]) -> None:
 
 @pytest.fixture(scope="session")
 def provider(proof: Proof, certificates: Path) -> Iterator[Provider]:
-    """Anthropic and OpenAI, as the proof stack's egress reaches them."""
+    """Anthropic, OpenAI and Google, as the proof stack's egress reaches them."""
     running = tests_provider.start(NAME, certificates)
     yield running
     running.container.remove(force=True)
+
+
+@pytest.fixture
+def between(proof: Proof) -> Iterator[Between]:
+    """A place before the gateway, where a client's requests can be seen."""
+    made = Between(proof.url)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

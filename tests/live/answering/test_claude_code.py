@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(program: Path, proof: Proof, tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(ClaudeCode(program, tmp_path), Between(proof.url))
-    yield made
-    made.between.close()
+def desk(program: Path, between: Between, tmp_path: Path) -> Desk:
+    return Desk(ClaudeCode(program, tmp_path), between)
 
 
 def enrolled(proof: Proof, subject: str = "alice", *more: str) -> str:

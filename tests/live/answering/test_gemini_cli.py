@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,6 @@ INSIDE = ("x-praxis", "x-forwarded", "x-litellm", "traceparent", "cookie", "auth
 @pytest.fixture(scope="module")
 def program() -> Path:
     return or_skip(installed)
-
-
-@pytest.fixture
-def between(proof: Proof) -> Iterator[Between]:
-    made = Between(proof.url)
-    yield made
-    made.close()
 
 
 @pytest.fixture
