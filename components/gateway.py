@@ -67,6 +67,8 @@ def _litellm(stack: Stack) -> dict[str, Any]:
             "drop_params": True,
             "request_timeout": 600,
             "num_retries": 0,
+            # What a client calls itself is the caller's to choose: it makes no rows in LiteLLM's tables.
+            "disable_add_user_agent_to_request_tags": True,
             # Redis holds the counters of limits; answers are not cached ("no call types").
             "cache": True,
             "cache_params": {"type": "redis", "supported_call_types": []},
@@ -94,7 +96,8 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
     price = model.price_usd_per_million_tokens
     # What only callers' own accounts pay for is in nobody's budget.
     paid = model.provider == "local" or model.api_key is not None
-    params: dict[str, Any] = {
+    # Not among the params: LiteLLM would make its whole price list anew at each request.
+    prices = {
         name: float(usd) / 1e6 if paid else 0.0
         for name, usd in {
             "input_cost_per_token": price.input,
@@ -106,17 +109,17 @@ def _model(name: str, model: ServedModel, way_out: Route | None) -> dict[str, An
     }
     if way_out is None:
         # The model listens on a network that only LiteLLM shares; the client library insists on some key.
-        params |= {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
+        params: dict[str, Any] = {"model": f"openai/{name}", "api_base": "http://model:8080/v1", "api_key": "none"}
     else:
         base = f"http://egress:{EGRESS_PORT}/{way_out.name}{way_out.base_path}"
-        params |= {
+        params = {
             "model": f"{model.provider}/{model.model or name}",
             "api_base": base,
             "api_key": EGRESS_PLACEHOLDER,
         }
     if way_out is None or not PROVIDERS[model.provider].serves_responses(base_of(model)):
         params["use_chat_completions_api"] = True
-    return {"model_name": name, "litellm_params": params}
+    return {"model_name": name, "litellm_params": params, "model_info": prices}
 
 
 def local_model(stack: Stack) -> tuple[ServiceSpec, ...]:

@@ -34,10 +34,7 @@ LIMITS = {
 FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
 UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
 """What a user, or a team that nobody declared, never has of its own: budgets and limits are the keys'."""
-PARAMS = (
-    *("model", "api_base", "input_cost_per_token", "output_cost_per_token"),
-    *("cache_read_input_token_cost", "cache_creation_input_token_cost"),
-)
+PARAMS = ("model", "api_base")
 WHERE = "LiteLLM: models, users, keys"
 
 
@@ -99,16 +96,23 @@ class Judge:
         yield from self._unset(f"litellm/user/{names[str(user['user_id'])]}", user, prefix="user.")
 
     def _models(self, found: tuple[Mapping[str, Any], ...]) -> Iterator[Finding]:
-        declared = {one["model_name"]: one["litellm_params"] for one in self.config["model_list"]}
-        live = {one["model_name"]: one["litellm_params"] for one in found}
+        declared = {one["model_name"]: one for one in self.config["model_list"]}
+        live = {one["model_name"]: one for one in found}
         for name in sorted(declared.keys() | live.keys()):
             resource = f"litellm/model/{name}"
             if name not in live:
                 yield self._finding(resource, "state", Kind.MISSING, "served", "missing")
             elif name not in declared:
-                yield self._finding(resource, "state", Kind.FOREIGN, None, f"serves {live[name].get('model')}")
+                serves = live[name]["litellm_params"].get("model")
+                yield self._finding(resource, "state", Kind.FOREIGN, None, f"serves {serves}")
             else:
-                want, have = ({key: one[key] for key in PARAMS if key in one} for one in (declared[name], live[name]))
+                # Of prices what is declared is looked at: LiteLLM adds those that it knows by itself.
+                prices = declared[name]["model_info"]
+                want, have = (
+                    {key: one["litellm_params"].get(key) for key in PARAMS}
+                    | {key: one["model_info"].get(key) for key in prices}
+                    for one in (declared[name], live[name])
+                )
                 for path, was, is_now in differences(want, have):
                     yield self._finding(resource, path, Kind.CHANGED, shown(was), shown(is_now))
 

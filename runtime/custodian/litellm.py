@@ -1,4 +1,4 @@
-"""Each subject as LiteLLM knows it: a user with a key of its own, which it never sees, in its department's team.
+"""Each subject as LiteLLM knows it: a member of its department's team with a key of its own, which it never sees.
 
 The teams are declared (components.resources.governance); users and keys are runtime data and made here, on first use.
 """
@@ -33,6 +33,7 @@ class Accounts:
         self._known: dict[str, tuple[str, EffectivePolicy, str]] = {}
         """Name of a key -> the seed and the policy that LiteLLM was told of it with, and the key."""
         self._locks: dict[str, asyncio.Lock] = {}
+        """By subject: of all keys of one the user is the same."""
 
     async def ensure(self, subject: Subject, policy: EffectivePolicy) -> str:
         """The subject's key, after LiteLLM knows it with exactly this policy. For when an agent acts for it, it has
@@ -44,12 +45,12 @@ class Accounts:
         name = litellm_name(subject.sub, subject.actor)
         if known := self._knows(name, policy):
             return known
-        async with self._locks.setdefault(name, asyncio.Lock()):
+        async with self._locks.setdefault(subject.sub, asyncio.Lock()):
             if known := self._knows(name, policy):
                 return known
             seed = self._seed.value
             key = key_of(name, seed)
-            await self._user(subject)
+            await self._member(subject, policy.department)
             await self._key(subject, policy, key)
             self._known[name] = (seed, policy, key)
             return key
@@ -62,11 +63,16 @@ class Accounts:
         """Look again at the next request: LiteLLM said that it does not know the key of this name."""
         self._known.pop(name, None)
 
-    async def _user(self, subject: Subject) -> None:
+    async def _member(self, subject: Subject, team: str) -> None:
+        """A user in its team. A membership that is not there LiteLLM would look for in its database at each request."""
         found = await self._get("/user/info", user_id=subject.sub)
-        if found is None or not (found.get("user_info") or {}).get("user_id"):
+        user = (found or {}).get("user_info") or {}
+        if not user.get("user_id"):
             body = {"user_id": subject.sub, "user_alias": subject.name, "auto_create_key": False}
-            await self._post("/user/new", {**body, "user_role": "internal_user"})
+            await self._post("/user/new", {**body, "user_role": "internal_user", "teams": [team]})
+        elif team not in (user.get("teams") or []):
+            member = {"user_id": subject.sub, "role": "user"}
+            await self._post("/team/member_add", {"team_id": team, "member": member})
 
     async def _key(self, subject: Subject, policy: EffectivePolicy, key: str) -> None:
         settings: dict[str, Any] = {"user_id": subject.sub, **policy.litellm_key()}
@@ -74,8 +80,7 @@ class Accounts:
         token = hashlib.sha256(key.encode()).hexdigest()  # LiteLLM's own name for a key
         updated = await self._send("POST", "/key/update", json={**settings, "key": key})
         if updated.status_code == httpx.codes.FORBIDDEN:
-            # To another team LiteLLM moves the keys of its members alone, and members there are none: made anew, with
-            # what was spent by it.
+            # To a team that allows less LiteLLM moves no key: made anew, with what was spent by it.
             known = await self._get("/key/info", key=token) or {}
             settings["spend"] = float((known.get("info") or {}).get("spend") or 0)
             await self._post("/key/delete", {"keys": [token]})

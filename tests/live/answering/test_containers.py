@@ -15,6 +15,7 @@ from config import load_stack
 from infra.paths import STACKS
 from infra.targets.docker import RESTART
 from tests.proof import NAME, Proof
+from tests.waiting import eventually
 
 SERVICES = [spec.name for spec in blueprint(load_stack("laptop", STACKS), NAME).services]
 each = pytest.mark.parametrize("service", [*SERVICES, "secrets"])
@@ -74,13 +75,27 @@ def test_no_service_but_the_edge_has_a_way_out(proof: Proof, service: str) -> No
     assert host.run(f"timeout 3 bash -c '</dev/tcp/{outside}/8080'").rc != 0
 
 
+def counted(rows: str) -> int:
+    """How many rows LiteLLM's database has."""
+    postgres = testinfra.get_host(f"docker://praxis-{NAME}-postgres")
+    told = postgres.run("psql -h /tmp -U postgres -d litellm -tAc %s", f"select count(*) {rows}")
+    assert told.rc == 0, told.stderr
+    return int(told.stdout)
+
+
 def test_litellm_has_real_users_teams_keys_and_spend(proof: Proof, alice: str) -> None:
     proof.ask(alice, "Say hello.")
-    postgres = testinfra.get_host(f"docker://praxis-{NAME}-postgres")
-    query = 'select count(*) from "LiteLLM_VerificationToken" v join "LiteLLM_TeamTable" t using (team_id)'
-    counted = postgres.run(f"psql -h /tmp -U postgres -d litellm -tAc '{query}'")
-    assert counted.rc == 0, counted.stderr
-    assert int(counted.stdout) >= 1
+    keys = 'from "LiteLLM_VerificationToken" k join "LiteLLM_TeamTable" using (team_id) left join'
+    keys += ' "LiteLLM_TeamMembership" m on (m.user_id, m.team_id) = (k.user_id, k.team_id)'
+    assert counted(keys) >= 1
+    assert counted(f"{keys} where m.user_id is null") == 0
+
+
+def test_what_a_client_calls_itself_is_not_in_litellms_tables(proof: Proof, alice: str) -> None:
+    proof.ask(alice, "Say hello.")
+    eventually(lambda: counted('from "LiteLLM_SpendLogs"') >= 1, within_s=60)
+    assert counted("from \"LiteLLM_SpendLogs\" where request_tags <> '[]'") == 0
+    assert counted('from "LiteLLM_DailyTagSpend"') == 0
 
 
 def test_a_part_cannot_use_anothers_database(proof: Proof) -> None:

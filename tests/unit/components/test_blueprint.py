@@ -129,6 +129,9 @@ class TestEgress:
         assert params["claude"]["api_key"] == params["gpt"]["api_key"] == EGRESS_PLACEHOLDER
         assert params["claude"]["api_base"] == "http://egress:8200/anthropic"
         assert params["gpt"]["api_base"] == "http://egress:8200/openai/v1"
+        # Prices among them would be registered anew at each request.
+        assert not [name for each in params.values() for name in each if "cost" in name]
+        assert all(model["model_info"]["input_cost_per_token"] > 0 for model in models)
 
     def test_exact_paths_of_declared_providers_go_out_by_way_of_the_custodian(self, with_provider: Blueprint) -> None:
         http = yaml.safe_load(with_provider["egress"].config_files["dynamic/routes.yaml"])["http"]

@@ -112,7 +112,7 @@ def live(
     params = {"model": "openai/smollm2", "api_base": "http://model:8080/v1", "api_key": "none"}
     prices = {"input_cost_per_token": 0.1 / 1e6, "output_cost_per_token": 0.4 / 1e6}
     return gateway.Gateway(
-        models=({"model_name": "smollm2", "litellm_params": {**params, **prices}},),
+        models=({"model_name": "smollm2", "litellm_params": params, "model_info": {"id": "1", **prices}},),
         teams=({"team_id": "research"}, *teams),
         users=({"user_id": "u1", "user_alias": "alice", **(user or {})},),
         keys=keys,

@@ -61,9 +61,12 @@ class FakeLiteLLM:
     def __init__(self) -> None:
         self.teams = set(POLICIES.departments)
         """They are declared; the custodian makes none."""
-        self.users: set[str] = set()
+        self.users: dict[str, list[str]] = {}
+        """With the teams that each is a member of."""
         self.keys: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
+        self.narrow: set[str] = set()
+        """Teams that allow less than a key of another."""
         self.down = False
         self.master_key = MASTER
 
@@ -75,19 +78,31 @@ class FakeLiteLLM:
         path, query = request.url.path, request.url.params
         body = json.loads(request.content or b"{}")
         self.asked.append(path)
+        return (self._keys if path.startswith("/key/") else self._users)(path, query, body)
+
+    def _users(self, path: str, query: httpx.QueryParams, body: dict[str, Any]) -> httpx.Response:
         match path:
             case "/user/info":
-                found = query["user_id"] in self.users
-                return httpx.Response(200 if found else 404, json={"user_info": {"user_id": query["user_id"]}})
+                teams = self.users.get(user := query["user_id"])
+                told = {"user_info": {"user_id": user, "teams": teams}}
+                return httpx.Response(404 if teams is None else 200, json=told)
             case "/user/new":
-                self.users.add(body["user_id"])
+                self.users[body["user_id"]] = body["teams"]
+            case "/team/member_add":
+                self.users[body["member"]["user_id"]].append(body["team_id"])
+            case _:
+                raise AssertionError(path)
+        return httpx.Response(200, json={})
+
+    def _keys(self, path: str, query: httpx.QueryParams, body: dict[str, Any]) -> httpx.Response:
+        match path:
             case "/key/update" | "/key/generate" if body["team_id"] not in self.teams:
                 return httpx.Response(400, json={"error": {"message": "Unable to find team object in database."}})
+            case "/key/update" if body["key"] not in self.keys:
+                return httpx.Response(404, json={})
+            case "/key/update" if not self._may_move(body):
+                return httpx.Response(403, json={"error": {"message": "User is not a member of the team"}})
             case "/key/update":
-                if body["key"] not in self.keys:
-                    return httpx.Response(404, json={})
-                if self.keys[body["key"]]["team_id"] != body["team_id"]:
-                    return httpx.Response(403, json={"error": {"message": "User is not a member of the team"}})
                 self.keys[body["key"]] |= body
             case "/key/generate":
                 assert body["key"] not in self.keys
@@ -101,6 +116,11 @@ class FakeLiteLLM:
             case _:
                 raise AssertionError(path)
         return httpx.Response(200, json={})
+
+    def _may_move(self, body: dict[str, Any]) -> bool:
+        """Whether a key may be, or is already, the team's that it is to be."""
+        team, member = body["team_id"], body["team_id"] in self.users[body["user_id"]]
+        return self.keys[body["key"]]["team_id"] == team or (member and team not in self.narrow)
 
 
 class FakeAnthropic:

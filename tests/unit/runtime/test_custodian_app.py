@@ -78,8 +78,17 @@ class TestPassing:
             assert (await world.auth(world.token())).status_code == 200
         assert world.litellm.asked == []
 
-    async def test_who_changes_department_keeps_key_and_spend(self, world: World) -> None:
+    async def test_each_is_a_member_of_its_team(self, world: World) -> None:
+        await world.auth(world.token())
+        ((_, teams),) = world.litellm.users.items()
+        assert teams == ["research"]
+        assert "/team/member_add" not in world.litellm.asked
+
+    @pytest.mark.parametrize("narrow", [False, True], ids=["to a team like it", "to one that allows less"])
+    async def test_who_changes_department_keeps_key_and_spend(self, world: World, narrow: bool) -> None:
         before = (await world.auth(world.token())).headers["authorization"]
+        if narrow:
+            world.litellm.narrow.add("finance")
         (key,) = world.litellm.keys.values()
         key["spend"] = 4.5
         after = await world.auth(world.token(department=["finance"]))
@@ -87,6 +96,8 @@ class TestPassing:
         assert after.headers["authorization"] == before
         (key,) = world.litellm.keys.values()
         assert (key["team_id"], key["spend"]) == ("finance", 4.5)
+        assert ("/key/delete" in world.litellm.asked) == narrow
+        assert [*world.litellm.users.values()] == [["research", "finance"]]
 
     async def test_many_first_requests_at_once_make_one_key(self, world: World) -> None:
         import asyncio
