@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from runtime import garbage
 from runtime.hooks.untouched import leave_untouched
 from runtime.wire import KEEP_ALIVE_S
 from runtime.with_secrets import Delivered, read_secret, undumpable, wait_for_secrets
@@ -151,10 +152,8 @@ def follow_redis_password(password: Delivered) -> None:
 
 
 def settled(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """``app``, which after its start takes what it has loaded out of the garbage collector's sight, and lets it begin.
-
-    A full collection over LiteLLM's modules stops the process for most of a second. While they are loaded nothing is
-    garbage: to look for it takes a third of the whole start.
+    """``app``, and after its start garbage is looked for: while LiteLLM's modules are loaded nothing is, and to look
+    takes a third of the whole start.
     """
 
     async def wrapper(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -164,9 +163,7 @@ def settled(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None
 
         async def watched(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
-                gc.collect()
-                gc.freeze()
-                gc.enable()
+                garbage.seldom()
             await send(message)
 
         await app(scope, receive, watched)
