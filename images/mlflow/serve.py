@@ -150,11 +150,9 @@ def main() -> int:
     from mlflow.server.handlers import _get_tracking_store
 
     _get_tracking_store()  # now, and not while the first trace waits
-    # What is loaded stays: no collection need walk it again, and the pages it lies on are not written to. Of what a
-    # trace makes nearly all goes without being looked for (at 700 objects more than before, by default).
+    # What is loaded stays: no collection need walk it again, and the pages it lies on are not written to.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
     gc.enable()
     uvicorn.run(
         app,

@@ -16,6 +16,9 @@ import xllamacpp
 WEIGHTS = Path("/opt/praxis/model.gguf")
 PORT = 8080
 ERRORS_ONLY = 1
+CONNECTIONS = 64
+"""Served at once. A thread of the server's is one connection's for as long as that stays open: by default there are a
+handful, and a request on another connection waits while these are kept busy. LiteLLM opens one for each request."""
 BATCH = 256
 """Tokens computed at once: llama.cpp's default of 512 takes some 40 MB more and is hardly faster on two cores."""
 
@@ -39,6 +42,7 @@ def settings(weights: Path, port: int, alias: str) -> xllamacpp.CommonParams:
     params.model_alias = {alias}
     params.hostnames = ["0.0.0.0"]  # noqa: S104 - the container's network is the limit
     params.port = port
+    params.n_threads_http = CONNECTIONS
     params.n_parallel = whole_number("N_PARALLEL", 2, 1, 16)
     params.n_ctx = whole_number("N_CTX", 8192, 512 * params.n_parallel, 8192 * params.n_parallel)
     params.n_batch = params.n_ubatch = BATCH

@@ -69,9 +69,9 @@ def select(loaded: Loaded) -> automation.Stack:
     """The Pulumi stack of this name, made if it is not there.
 
     Raises:
-        CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
+        CommandError: its state cannot be read, or Pulumi's file of the stack belongs to another PRAXIS_HOME.
     """
-    with _passphrase_of(loaded.name):
+    with _readable(loaded.name):
         return automation.create_or_select_stack(loaded.name, work_dir=str(REPOSITORY), opts=_workspace(loaded))
 
 
@@ -80,9 +80,9 @@ def existing(loaded: Loaded) -> automation.Stack:
 
     Raises:
         NotUpError: there is none.
-        CommandError: Pulumi's file of the stack belongs to another PRAXIS_HOME.
+        CommandError: its state cannot be read, or Pulumi's file of the stack belongs to another PRAXIS_HOME.
     """
-    with _passphrase_of(loaded.name):
+    with _readable(loaded.name):
         try:
             return automation.select_stack(loaded.name, work_dir=str(REPOSITORY), opts=_workspace(loaded))
         except automation.StackNotFoundError:
@@ -90,15 +90,18 @@ def existing(loaded: Loaded) -> automation.Stack:
 
 
 @contextmanager
-def _passphrase_of(name: str) -> Iterator[None]:
+def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except automation.CommandError as error:
-        if "incorrect passphrase" not in str(error):
-            raise
-        file = REPOSITORY / f"Pulumi.{name}.yaml"
-        fix = f"delete {file}, or set PRAXIS_HOME to the folder that it belongs to"
-        raise CommandError(f"{file.name} was written for a stack of another PRAXIS_HOME", fix=fix) from None
+        if "incorrect passphrase" in str(error):
+            file = REPOSITORY / f"Pulumi.{name}.yaml"
+            fix = f"delete {file}, or set PRAXIS_HOME to the folder that it belongs to"
+            raise CommandError(f"{file.name} was written for a stack of another PRAXIS_HOME", fix=fix) from None
+        if torn(file := state_file(name)):
+            raise CommandError(f"the stack's state is torn: {file}", fix=f"put back a copy of it: {MOVING}") from None
+        message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
+        raise CommandError(message, code=Exit.UNREACHABLE) from None
 
 
 def _workspace(loaded: Loaded) -> automation.LocalWorkspaceOptions:
@@ -123,15 +126,9 @@ def deployment(stack: automation.Stack) -> dict[str, Any]:
     Raises:
         CommandError: it cannot be read.
     """
-    try:
+    with _readable(stack.name):
         held: dict[str, Any] = json.loads(_pulumi(stack, "stack", "export"))["deployment"] or {}
-    except automation.CommandError as error:
-        file = state_file(stack.name)
-        if torn(file):
-            raise CommandError(f"the stack's state is torn: {file}", fix=f"put back a copy of it: {MOVING}") from None
-        message = f"the stack's state cannot be read: {' '.join(str(error).split())}"
-        raise CommandError(message, code=Exit.UNREACHABLE) from None
-    return held
+        return held
 
 
 def refuse_beside_another(stack: automation.Stack, held: Mapping[str, Any]) -> None:

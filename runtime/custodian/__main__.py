@@ -7,7 +7,6 @@ import asyncio
 import uvicorn
 import uvloop
 
-from runtime import garbage
 from runtime.custodian import egress_api
 from runtime.custodian.app import build
 from runtime.custodian.egress import Egress
@@ -53,5 +52,4 @@ async def serve() -> None:
 if __name__ == "__main__":
     undumpable()
     wait_for_secrets()
-    garbage.seldom()
     uvloop.run(serve())  # uvicorn chooses a loop only where it runs it itself

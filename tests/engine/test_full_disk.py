@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from infra.cli.spare import SPARE_BYTES, spare, torn
-from infra.supply.engine import state_file
+from infra.supply.engine import state_file, state_folder
 from tests.engine.plugins import harness
 from tests.filling import fill, small_disk
 from tests.waiting import eventually
@@ -58,6 +58,8 @@ def test_the_state_knows_all_that_was_made(deployment: harness.Deployment) -> No
     with spare(NAME):
         deployment.up()
     assert known() == COUNT
+    # A killed engine would leave half of such a file, and nobody could read the state any more.
+    assert not list(state_folder().rglob("*.attrs"))
 
 
 def known() -> int:

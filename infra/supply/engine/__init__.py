@@ -84,7 +84,7 @@ def pulumi_environment(stack: str, backend: str | None = None, *, engine: Engine
     return {
         "PATH": f"{engine.folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PULUMI_HOME": str(engine.home),
-        "PULUMI_BACKEND_URL": backend or f"file://{state}",
+        "PULUMI_BACKEND_URL": backend or backend_in(state),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -93,6 +93,15 @@ def pulumi_environment(stack: str, backend: str | None = None, *, engine: Engine
         "PRAXIS_PYTHON": sys.executable,
         "PRAXIS_LANGUAGE_HOST": str(Path(__file__).with_name("host.py")),
     }
+
+
+def backend_in(folder: Path) -> str:
+    """The URL of states in a folder of this machine.
+
+    Without files beside them that tell of a state's type and sum: an engine that is killed while it writes such a file
+    (gocloud.dev's ``fileblob``) leaves half of it, and then nobody can read the state, which is whole.
+    """
+    return f"file://{folder}?metadata=skip"
 
 
 def state_folder() -> Path:

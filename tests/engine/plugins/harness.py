@@ -14,7 +14,7 @@ from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
 from infra.plugins.install import install
-from infra.supply.engine import ENGINE, SHORT_LIVED
+from infra.supply.engine import ENGINE, SHORT_LIVED, backend_in
 
 PROJECT = "plugins"
 PASSPHRASE = "a passphrase for tests"
@@ -30,7 +30,7 @@ def environment(folder: Path) -> dict[str, str]:
         **SHORT_LIVED,
         "PATH": f"{ENGINE.path().parent}{os.pathsep}{os.environ['PATH']}",
         "PULUMI_HOME": str(folder / "home"),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_BACKEND_URL": backend_in(folder / "state"),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",

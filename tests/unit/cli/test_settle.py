@@ -11,7 +11,8 @@ import pytest
 from pulumi import automation
 
 from infra.cli.console import CommandError
-from infra.cli.engine import refuse_beside_another, settle
+from infra.cli.engine import deployment, refuse_beside_another, settle
+from infra.supply.engine import state_file
 
 URN = "urn:pulumi:t::praxis::docker:index/container:Container::service-redis"
 HELD = {"resources": [], "pending_operations": [{"type": "creating", "resource": {"urn": URN}}]}
@@ -37,6 +38,17 @@ class Command:
 def stack(command: Command) -> automation.Stack:
     space = SimpleNamespace(pulumi_command=command, work_dir=".", env_vars={})
     return cast(automation.Stack, SimpleNamespace(name="t", workspace=space))
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [("", "is torn"), ("{}", "cannot be read: error: EOF")], ids=["torn", "whole"]
+)
+def test_a_state_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str, said: str) -> None:
+    monkeypatch.setenv("PRAXIS_HOME", str(tmp_path))
+    state_file("t").parent.mkdir(parents=True)
+    state_file("t").write_text(held)
+    with pytest.raises(CommandError, match=f"the stack's state {said}"):
+        deployment(stack(Command("error: EOF")))
 
 
 def test_what_was_only_begun_is_taken_out_and_told() -> None:

@@ -21,7 +21,7 @@ def test_it_names_files_never_a_secret(home: Path) -> None:
     assert len(passphrase) == 64
     assert not any(passphrase in value for value in environment.values())
     assert environment["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(home / "stacks/one/passphrase")
-    assert environment["PULUMI_BACKEND_URL"] == f"file://{home}/state"
+    assert environment["PULUMI_BACKEND_URL"] == f"file://{home}/state?metadata=skip"
     assert environment["PATH"].startswith(f"{ENGINE.path().parent}:")
     assert environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
 
