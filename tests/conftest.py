@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _turn(item: pytest.Item) -> tuple[int, bool]:
     """When an item's turn comes: the longest piece of work first, what can be shared out last.
 
-    Of the longest, what needs everybody away is first: the other worker is at its tests without Docker.
+    Of the longest, what needs everybody away is first: the other worker is at its unit tests, few of which need Docker.
     """
     folder = item.path.parent
     return 0 if folder == LONGEST else 2 if folder in TO_SHARE else 1, item.get_closest_marker("ends_docker") is None

@@ -13,6 +13,7 @@ import pytest
 from infra.supply.built import built_images
 from infra.supply.host import docker_error
 from infra.supply.process import SupplyError
+from tests import daemon
 from tests.unit.engine_standin.harness import ROLES, UID, Database, Engine, free_port, install, migrate, wait_until
 
 
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with -m soak"))
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _docker_stays() -> Iterator[None]:
+    """Nobody ends the Docker daemon meanwhile: PostgreSQL is a container, which all of these tests share."""
+    with daemon.held(alone=False):
+        yield
 
 
 @pytest.fixture(scope="session")
