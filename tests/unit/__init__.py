@@ -1,0 +1,1 @@
+"""Pure tests, and property tests: the lowest rung."""
