@@ -34,7 +34,11 @@ LIMITS = {
 FIELDS = {"budget.usd": "max_budget", "budget.period": "budget_duration", "models": "models", "team": "team_id"}
 UNSET = {"budget.usd": "max_budget", "budget.period": "budget_duration", **LIMITS}
 """What a user, or a team that nobody declared, never has of its own: budgets and limits are the keys'."""
-PARAMS = ("model", "api_base")
+PARAMS = (
+    *("model", "api_base", "input_cost_per_token", "output_cost_per_token"),
+    *("cache_read_input_token_cost", "cache_creation_input_token_cost"),
+)
+"""Of a model's parameters. Its prices are declared beside them; one among them would count instead."""
 WHERE = "LiteLLM: models, users, keys"
 
 
@@ -106,15 +110,11 @@ class Judge:
                 serves = live[name]["litellm_params"].get("model")
                 yield self._finding(resource, "state", Kind.FOREIGN, None, f"serves {serves}")
             else:
-                # Of prices what is declared is looked at: LiteLLM adds those that it knows by itself.
-                prices = declared[name]["model_info"]
-                want, have = (
-                    {key: one["litellm_params"].get(key) for key in PARAMS}
-                    | {key: one["model_info"].get(key) for key in prices}
-                    for one in (declared[name], live[name])
-                )
-                for path, was, is_now in differences(want, have):
-                    yield self._finding(resource, path, Kind.CHANGED, shown(was), shown(is_now))
+                # Beside the parameters LiteLLM adds what it knows of a model by itself.
+                for part, keys in (("litellm_params", PARAMS), ("model_info", declared[name]["model_info"])):
+                    want, have = ({key: one[part].get(key) for key in keys} for one in (declared[name], live[name]))
+                    for path, was, is_now in differences(want, have):
+                        yield self._finding(resource, path, Kind.CHANGED, shown(was), shown(is_now))
 
     def _unset(self, resource: str, live: Mapping[str, Any], prefix: str = "") -> Iterator[Finding]:
         for path, key in UNSET.items():

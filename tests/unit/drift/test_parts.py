@@ -123,6 +123,16 @@ def told(found: Finding) -> str:
     return f"{found.resource} {found.path} {found.declared} -> {found.live}"
 
 
+@pytest.mark.parametrize("part", ["litellm_params", "model_info"])
+@pytest.mark.parametrize("price", ["input_cost_per_token", "output_cost_per_token"])
+def test_a_price_changed_by_hand(judge: gateway.Judge, part: str, price: str) -> None:
+    found = live(key())
+    found.models[0][part][price] = 0.0
+    assert [(one.resource, one.path, one.live) for one in judge.judged(found)] == [
+        ("litellm/model/smollm2", price, "0.0")
+    ]
+
+
 def test_a_budget_raised_by_hand(judge: gateway.Judge) -> None:
     assert list(judge.judged(live(key()))) == []
     found = live(key(max_budget=75.0))
